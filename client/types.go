@@ -1,0 +1,178 @@
+package client
+
+import "time"
+
+// Instance is the one object of Aegis, as every answer and every --json gives it.
+type Instance struct {
+	ID           string            `json:"id" doc:"inst- and 12 base32 characters"`
+	Name         string            `json:"name" doc:"unique; a lower-case letter or digit, then up to 62 more or hyphens"`
+	State        string            `json:"state" enum:"STOPPED,STARTING,RUNNING,PAUSED"`
+	Image        string            `json:"image"`
+	Command      []string          `json:"command"`
+	Workdir      string            `json:"workdir"`
+	User         string            `json:"user,omitempty"`
+	Env          map[string]string `json:"env" doc:"without secrets"`
+	Secrets      []string          `json:"secrets" doc:"names only"`
+	StaleSecrets []string          `json:"stale_secrets,omitempty" doc:"secrets whose value has changed since this start"`
+	Workspace    *Workspace        `json:"workspace"`
+	Ports        []Port            `json:"ports"`
+	CPUs         int               `json:"cpus"`
+	Memory       int64             `json:"memory" doc:"bytes"`
+	MemoryUsed   int64             `json:"memory_used,omitempty" doc:"bytes resident on the host: monitor, shim and helpers"`
+	CPUUsed      string            `json:"cpu_used,omitempty" doc:"processor time of this life, as Go writes durations"`
+	Disk         int64             `json:"disk" doc:"bytes; the writable layer's size"`
+	DiskUsed     int64             `json:"disk_used" doc:"bytes that it takes on the host"`
+	Net          string            `json:"net"`
+	Labels       map[string]string `json:"labels"`
+	Backend      string            `json:"backend"`
+	Accelerator  string            `json:"accelerator" doc:"kvm, hvf or tcg"`
+	Isolation    string            `json:"isolation" enum:"hardware,emulated"`
+	PauseAfter   string            `json:"pause_after" doc:"a duration, or never"`
+	StopAfter    string            `json:"stop_after" doc:"a duration, or never"`
+	Restart      string            `json:"restart"`
+	CreatedAt    time.Time         `json:"created_at"`
+	StartedAt    *time.Time        `json:"started_at"`
+	StoppedAt    *time.Time        `json:"stopped_at"`
+	AwakeBecause []string          `json:"awake_because" doc:"what keeps it from pausing, now"`
+	PausesAt     *time.Time        `json:"pauses_at" doc:"when it pauses if nothing happens"`
+	Exit         *Exit             `json:"exit" doc:"how the last life ended"`
+	Wakes        []Wake            `json:"wakes" doc:"the last 20, newest first"`
+}
+
+// Workspace is the host directory at /workspace.
+type Workspace struct {
+	Path     string `json:"path"`
+	ReadOnly bool   `json:"read_only"`
+}
+
+// Port is one exposed port.
+type Port struct {
+	Guest    int    `json:"guest"`
+	IP       string `json:"ip"`
+	Host     int    `json:"host"`
+	Protocol string `json:"protocol" enum:"http,tcp"`
+	URL      string `json:"url"`
+}
+
+// Exit is how a life of an instance ended.
+type Exit struct {
+	Code   int       `json:"code"`
+	Signal int       `json:"signal"`
+	Reason string    `json:"reason" enum:"exited,stopped,idle,oom,boot-failed,vm-died,guest-panic"`
+	Error  string    `json:"error"`
+	At     time.Time `json:"at"`
+}
+
+// Wake is one return to RUNNING, with the milliseconds that each stage took.
+type Wake struct {
+	At     time.Time          `json:"at"`
+	From   string             `json:"from" enum:"STOPPED,PAUSED"`
+	MS     float64            `json:"ms"`
+	Stages map[string]float64 `json:"stages"`
+}
+
+// Create is what a new instance is made from. Zero values mean the defaults of
+// the configuration.
+type Create struct {
+	Name       string            `json:"name,omitempty"`
+	Image      string            `json:"image,omitempty"`
+	Command    []string          `json:"command,omitempty"`
+	Workdir    string            `json:"workdir,omitempty"`
+	User       string            `json:"user,omitempty"`
+	Env        map[string]string `json:"env,omitempty"`
+	Secrets    []string          `json:"secrets,omitempty" doc:"names; * is all"`
+	Workspace  *Workspace        `json:"workspace,omitempty" doc:"path is absolute, or the name of a named workspace"`
+	Expose     []string          `json:"expose,omitempty" doc:"[[IP:]HOST:]GUEST[/http|/tcp]"`
+	CPUs       int               `json:"cpus,omitempty" minimum:"0"`
+	Memory     int64             `json:"memory,omitempty" minimum:"0" doc:"bytes"`
+	Disk       int64             `json:"disk,omitempty" minimum:"0" doc:"bytes"`
+	Net        string            `json:"net,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Backend    string            `json:"backend,omitempty"`
+	PauseAfter string            `json:"pause_after,omitempty" doc:"a duration; 0 or never switches it off"`
+	StopAfter  string            `json:"stop_after,omitempty" doc:"a duration; 0 or never switches it off"`
+	Restart    string            `json:"restart,omitempty" enum:",no,on-failure,always"`
+	Ephemeral  bool              `json:"ephemeral,omitempty" doc:"deleted, with its temporary workspace, when it has stopped"`
+	TTY        bool              `json:"tty,omitempty"`
+	Rows       int               `json:"rows,omitempty" minimum:"0" maximum:"65535"`
+	Cols       int               `json:"cols,omitempty" minimum:"0" maximum:"65535"`
+}
+
+// Exec is one more process to run in an instance.
+type Exec struct {
+	Command []string          `json:"command" minItems:"1"`
+	Env     map[string]string `json:"env,omitempty"`
+	Workdir string            `json:"workdir,omitempty"`
+	User    string            `json:"user,omitempty"`
+	TTY     bool              `json:"tty,omitempty"`
+	Rows    int               `json:"rows,omitempty" minimum:"0" maximum:"65535"`
+	Cols    int               `json:"cols,omitempty" minimum:"0" maximum:"65535"`
+}
+
+// Status describes the daemon.
+type Status struct {
+	Version     string         `json:"version"`
+	PID         int            `json:"pid"`
+	StartedAt   time.Time      `json:"started_at"`
+	Home        string         `json:"home"`
+	Cache       string         `json:"cache"`
+	Socket      string         `json:"socket"`
+	FrontDoor   string         `json:"front_door" doc:"URL; empty when its port is taken"`
+	Backend     string         `json:"backend"`
+	Accelerator string         `json:"accelerator"`
+	Isolation   string         `json:"isolation" enum:"hardware,emulated"`
+	Instances   map[string]int `json:"instances" doc:"how many are in each state"`
+	Ready       bool           `json:"ready" doc:"kernel and default image are there"`
+	Warnings    []string       `json:"warnings"`
+}
+
+// Version names the programs and the protocol between them.
+type Version struct {
+	Version string `json:"version"`
+	API     string `json:"api"`
+	Guest   string `json:"guest_protocol"`
+}
+
+// Check is one line of doctor.
+type Check struct {
+	Name   string `json:"name"`
+	Status string `json:"status" enum:"ok,warn,fail"`
+	Detail string `json:"detail" doc:"what was found, and why it matters"`
+	Fix    string `json:"fix" doc:"the command that mends it; empty when ok"`
+}
+
+// Progress is one line of a setup's stream.
+type Progress struct {
+	Step    string   `json:"step"`
+	Message string   `json:"message"`
+	Done    int64    `json:"done,omitempty"`
+	Total   int64    `json:"total,omitempty" doc:"0 when unknown"`
+	Error   *Problem `json:"error,omitempty" doc:"only on the last line of a setup that failed"`
+}
+
+// Secret is one stored secret, without its value.
+type Secret struct {
+	Name      string    `json:"name"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// LogLine is one line of an instance's log, as on disk.
+type LogLine struct {
+	TS         time.Time `json:"ts"`
+	Stream     string    `json:"stream" enum:"stdout,stderr,system"`
+	Line       string    `json:"line"`
+	Base64     bool      `json:"base64,omitempty" doc:"line holds base64: the bytes were not UTF-8"`
+	Partial    bool      `json:"partial,omitempty" doc:"no newline followed these bytes"`
+	InstanceID string    `json:"instance_id"`
+	ExecID     string    `json:"exec_id,omitempty"`
+}
+
+// Problem is an error as the API answers it (RFC 9457), with a stable code.
+type Problem struct {
+	Type    string `json:"type,omitempty"`
+	Title   string `json:"title" doc:"what failed"`
+	Status  int    `json:"status,omitempty"`
+	Detail  string `json:"detail,omitempty" doc:"why"`
+	Code    string `json:"code" doc:"stable; see docs/api.md"`
+	Subject string `json:"subject,omitempty" doc:"the name that it is about"`
+}

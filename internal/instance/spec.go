@@ -1,0 +1,109 @@
+// Package instance is the domain: what an instance is, which states it has and
+// what moves it between them. It is pure: no clock, no disk, no network. The
+// engine acts on what it decides; the store keeps its values; the shim gets a
+// Launch.
+package instance
+
+import (
+	"time"
+
+	"aegis/internal/wire"
+)
+
+// Spec is what a user asked for. It does not change after creation.
+type Spec struct {
+	Name       string            `json:"name"`
+	Image      string            `json:"image"`   // as given; "" is the default image
+	Command    []string          `json:"command"` // empty: the image's own, else an idle instance
+	Workdir    string            `json:"workdir"` // "" : /workspace when there is one, else the image's
+	User       string            `json:"user"`
+	Env        map[string]string `json:"env"`
+	Secrets    []string          `json:"secrets"` // names, never values
+	Workspace  *Workspace        `json:"workspace"`
+	Ports      []Port            `json:"ports"`
+	CPUs       int               `json:"cpus"`
+	Memory     int64             `json:"memory"` // bytes
+	Disk       int64             `json:"disk"`   // bytes, of the sparse writable layer
+	Net        string            `json:"net"`
+	Labels     map[string]string `json:"labels"`
+	Backend    string            `json:"backend"`     // "" : chosen by probing
+	PauseAfter Timeout           `json:"pause_after"` // idle time until PAUSED
+	StopAfter  Timeout           `json:"stop_after"`  // paused time until STOPPED
+	Restart    string            `json:"restart"`
+	Ephemeral  bool              `json:"ephemeral"` // of `run`: deleted when it has stopped
+	TTY        bool              `json:"tty"`       // the command gets a terminal
+}
+
+// Workspace is the directory served at /workspace.
+type Workspace struct {
+	Path      string `json:"path"` // absolute, on the host
+	ReadOnly  bool   `json:"read_only"`
+	Temporary bool   `json:"temporary"` // made by Aegis for an ephemeral run, and deleted with it
+}
+
+// Protocols of an exposed port.
+const (
+	HTTP = "http"
+	TCP  = "tcp"
+)
+
+// Port is one static exposed port. Host is fixed at creation, chosen or given.
+type Port struct {
+	Guest    uint16 `json:"guest"`
+	IP       string `json:"ip"`
+	Host     uint16 `json:"host"` // 0 only before creation: choose one
+	Protocol string `json:"protocol"`
+}
+
+// Timeout is a duration that may be switched off. Zero is off.
+type Timeout time.Duration
+
+// Reasons of an exit.
+const (
+	Exited     = "exited"      // the command ended by itself
+	StoppedBy  = "stopped"     // a user's stop
+	IdledOut   = "idle"        // paused for stop-after
+	OutOfMem   = "oom"         // the guest's kernel killed the command for memory
+	BootFailed = "boot-failed" // the command never began
+	VMDied     = "vm-died"     // monitor, helper or shim ended
+	GuestPanic = "guest-panic" // the guest's kernel panicked
+)
+
+// Exit is how the last life of an instance ended.
+type Exit struct {
+	Code   int       `json:"code"`
+	Signal int       `json:"signal"`
+	Reason string    `json:"reason"`
+	Error  string    `json:"error"` // for boot-failed and vm-died: the text
+	At     time.Time `json:"at"`
+}
+
+// Launch is all that a shim needs to make one life of an instance, but for the
+// environment, which may hold secrets and comes over the shim's socket. It is
+// written to the shim's standard input.
+type Launch struct {
+	Instance string // ID
+	Run      string // ID of this life
+	RunDir   string // absolute, private, exists
+	LogDir   string // absolute, exists
+	LogSize  int64  // bytes, cap of the instance's log
+
+	Backend   string // name in vmm/all
+	Kernel    string // file
+	Initrd    string // file
+	Base      string // file: read-only root image
+	BaseType  string // "ext4" or "erofs"
+	Disk      string // file: the instance's writable layer
+	CPUs      int
+	Memory    int64
+	Workspace *Workspace
+
+	BootTimeout time.Duration // until the harness says hello
+}
+
+// Boots is the message that starts the command: it holds secrets, goes to the
+// shim over its socket and on to the guest, and is never written anywhere.
+type Boots struct {
+	Start    wire.Start `json:"start"`
+	Attached bool       `json:"attached"` // hold the command's output until a client attaches
+}

@@ -1,0 +1,205 @@
+// Package paths names every file and directory that Aegis writes. A name that is
+// not a constant here does not exist on disk; a test walks a used home to hold
+// that. Nothing here touches the disk but Prepare.
+package paths
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+
+	"aegis/internal/fault"
+)
+
+// Environment variables that move the roots.
+const (
+	EnvHome  = "AEGIS_HOME"  // default ~/.aegis
+	EnvCache = "AEGIS_CACHE" // default AEGIS_HOME/cache; may be shared by several homes
+)
+
+// Names below a home.
+const (
+	nameConfig     = "config.toml"    // user's settings
+	nameSocket     = "aegisd.sock"    // the API
+	nameLock       = "aegisd.lock"    // flock(2) held by the one daemon
+	nameDaemonLog  = "aegisd.log"     // what the daemon itself says
+	nameRegistry   = "registry.db"    // SQLite, with -wal and -shm beside it
+	nameSecrets    = "secrets"        // one sealed file a secret
+	nameSecretKey  = "secret.key"     // 0600, where there is no keyring
+	nameInstances  = "instances"      // one directory an instance ID
+	nameWorkspaces = "workspaces"     // named workspaces
+	nameTemporary  = "tmp-workspaces" // of ephemeral runs, by instance ID
+	nameRun        = "run"            // one directory a run (life of a VM)
+	nameCache      = "cache"          // kernel, images, blank disks: all can be made again
+)
+
+// Names below an instance's directory.
+const (
+	nameDisk = "disk.ext4" // upper layer of the root, sparse
+	nameLogs = "log"       // directory of NDJSON files
+)
+
+// Names below a run's directory.
+const (
+	nameShimSocket = "shim.sock" // aegisd's way to the shim
+	nameExit       = "exit.json" // written by the shim before it ends
+	nameVMM        = "vmm"       // the monitor's own files
+	nameShimLog    = "shim.log"  // the shim's own last words
+)
+
+// Names below a cache.
+const (
+	nameKernel = "kernel" // one directory a kernel version
+	nameImages = "images" // one directory an image digest
+	nameBlank  = "blank"  // formatted, empty disks by size
+	nameStage  = "stage"  // unfinished work, safe to remove when no daemon runs
+)
+
+// MaxSocket is the longest path that fits sockaddr_un on every platform: 104
+// bytes on macOS (sys/un.h), 108 on Linux (unix(7)), each with its final zero.
+const MaxSocket = 103
+
+// Home is the one root of a user's Aegis.
+type Home struct {
+	Dir     string // absolute
+	Cache   string // absolute
+	sockets string // directory of the sockets: Dir, or one below XDG_RUNTIME_DIR
+}
+
+// Locate finds the home from the environment, without touching the disk. The
+// sockets move to XDG_RUNTIME_DIR when a path below the home would not fit
+// sockaddr_un; without that directory it is a fault.PathTooLong.
+func Locate(getenv func(string) string) (Home, error) {
+	dir := getenv(EnvHome)
+	if dir == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return Home{}, fault.New(fault.Invalid, EnvHome, "find the home of Aegis", "neither AEGIS_HOME nor HOME is set")
+		}
+		dir = filepath.Join(user, ".aegis")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return Home{}, fault.New(fault.Invalid, EnvHome, "find the home of Aegis", "%w", err)
+	}
+	h := Home{Dir: dir, Cache: getenv(EnvCache), sockets: dir}
+	if h.Cache == "" {
+		h.Cache = filepath.Join(dir, nameCache)
+	} else if h.Cache, err = filepath.Abs(h.Cache); err != nil {
+		return Home{}, fault.New(fault.Invalid, EnvCache, "find the cache of Aegis", "%w", err)
+	}
+	if h.fits() {
+		return h, nil
+	}
+	if runtime := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(runtime) {
+		sum := sha256.Sum256([]byte(dir))
+		h.sockets = filepath.Join(runtime, "aegis-"+hex.EncodeToString(sum[:4]))
+		if h.fits() {
+			return h, nil
+		}
+	}
+	return Home{}, fault.New(fault.PathTooLong, dir, "find a place for the sockets of Aegis",
+		"%s has %d bytes, a socket below it would pass the limit of %d, and XDG_RUNTIME_DIR offers no shorter place",
+		dir, len(dir), MaxSocket)
+}
+
+// fits reports whether the longest socket path is short enough.
+func (h Home) fits() bool { return len(h.Run("run-aaaaaaaaaaaa").Socket()) <= MaxSocket }
+
+// SocketsMoved reports whether the sockets are outside the home, and where.
+func (h Home) SocketsMoved() (string, bool) { return h.sockets, h.sockets != h.Dir }
+
+// Config is the user's settings file. It may be missing.
+func (h Home) Config() string { return filepath.Join(h.Dir, nameConfig) }
+
+// Socket is the API's unix socket, 0600.
+func (h Home) Socket() string { return filepath.Join(h.sockets, nameSocket) }
+
+// Lock is held by the one daemon of this home.
+func (h Home) Lock() string { return filepath.Join(h.Dir, nameLock) }
+
+// DaemonLog is what the daemon itself says.
+func (h Home) DaemonLog() string { return filepath.Join(h.Dir, nameDaemonLog) }
+
+// Registry is the SQLite database of instances.
+func (h Home) Registry() string { return filepath.Join(h.Dir, nameRegistry) }
+
+// Secrets is the directory of sealed values.
+func (h Home) Secrets() string { return filepath.Join(h.Dir, nameSecrets) }
+
+// SecretKey seals them where there is no keyring.
+func (h Home) SecretKey() string { return filepath.Join(h.Dir, nameSecretKey) }
+
+// Workspace is a named workspace.
+func (h Home) Workspace(name string) string { return filepath.Join(h.Dir, nameWorkspaces, name) }
+
+// TemporaryWorkspaces holds the workspaces of ephemeral runs.
+func (h Home) TemporaryWorkspaces() string { return filepath.Join(h.Dir, nameTemporary) }
+
+// TemporaryWorkspace is the one of an ephemeral run, by instance ID.
+func (h Home) TemporaryWorkspace(id string) string { return filepath.Join(h.TemporaryWorkspaces(), id) }
+
+// Instances holds a directory for each instance ID.
+func (h Home) Instances() string { return filepath.Join(h.Dir, nameInstances) }
+
+// Instance is what one instance keeps while it is stopped.
+func (h Home) Instance(id string) Instance { return Instance{filepath.Join(h.Instances(), id)} }
+
+// Runs holds a directory for each running VM.
+func (h Home) Runs() string { return filepath.Join(h.sockets, nameRun) }
+
+// Run is what one life of a VM uses; it is removed at its end.
+func (h Home) Run(id string) Run { return Run{filepath.Join(h.Runs(), id)} }
+
+// Kernels holds a directory for each kernel version.
+func (h Home) Kernels() string { return filepath.Join(h.Cache, nameKernel) }
+
+// Images holds a directory for each image.
+func (h Home) Images() string { return filepath.Join(h.Cache, nameImages) }
+
+// Blank holds formatted, empty disks.
+func (h Home) Blank() string { return filepath.Join(h.Cache, nameBlank) }
+
+// Stage holds unfinished work.
+func (h Home) Stage() string { return filepath.Join(h.Cache, nameStage) }
+
+// Instance is a directory of one instance.
+type Instance struct{ Dir string }
+
+// Disk is the upper layer of the root file system.
+func (i Instance) Disk() string { return filepath.Join(i.Dir, nameDisk) }
+
+// Logs is the directory of its log files.
+func (i Instance) Logs() string { return filepath.Join(i.Dir, nameLogs) }
+
+// Run is a directory of one run.
+type Run struct{ Dir string }
+
+// Socket is aegisd's way to the shim, 0600.
+func (r Run) Socket() string { return filepath.Join(r.Dir, nameShimSocket) }
+
+// Exit is written, atomically, by the shim as its last act.
+func (r Run) Exit() string { return filepath.Join(r.Dir, nameExit) }
+
+// VMM is the monitor's own directory.
+func (r Run) VMM() string { return filepath.Join(r.Dir, nameVMM) }
+
+// Log is where the shim's standard error goes.
+func (r Run) Log() string { return filepath.Join(r.Dir, nameShimLog) }
+
+// Prepare makes the home, its sockets' directory and the cache, 0700. It refuses a
+// home that belongs to another user or that others may write to.
+func (h Home) Prepare() error {
+	for _, dir := range []string{h.Dir, h.sockets, h.Runs(), h.Instances(), h.Secrets(), h.Cache, h.Stage()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fault.New(fault.Invalid, dir, "prepare "+h.Dir, "%w", err)
+		}
+	}
+	for _, dir := range []string{h.Dir, h.sockets} {
+		if err := private(dir); err != nil {
+			return fault.New(fault.Invalid, dir, "prepare "+h.Dir, "%w", err)
+		}
+	}
+	return nil
+}
