@@ -1,6 +1,6 @@
 module aegis
 
-go 1.26.0
+go 1.26.8
 
 require (
 	filippo.io/age v1.3.2 // indirect
