@@ -1,0 +1,131 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+
+	"aegis/internal/fault"
+	"aegis/internal/version"
+)
+
+// VersionHeader names the program's version in every request and answer. A
+// daemon of another version refuses all but its version, its status and down.
+const VersionHeader = "Aegis-Version"
+
+// maxAnswer bounds a JSON answer, in bytes: a thousand instances with long
+// environments fit many times over.
+const maxAnswer = 256 << 20
+
+// Client speaks to one aegisd. Its methods may be called by several goroutines
+// at once. Every error that the daemon or the way to it causes is an *Error.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// New makes a Client of the daemon that listens at a unix socket. It connects
+// to nothing yet.
+func New(socketPath string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socketPath)
+	}
+	return &Client{socket: socketPath, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// request sends one request below /v1 and returns an answer with a status of
+// success, whose Body the caller closes. what names the act in errors.
+func (c *Client) request(ctx context.Context, what, method, path string, body io.Reader, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://aegisd/"+version.API+path, body)
+	if err != nil {
+		return nil, problem(fault.Usage, "", what, err.Error(), err)
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set(VersionHeader, version.Version)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(ctx, what, err)
+	}
+	if resp.StatusCode >= 400 {
+		defer resp.Body.Close()
+		return nil, readProblem(resp, what)
+	}
+	return resp, nil
+}
+
+// call sends in as JSON, unless it is nil, and reads the answer into out, unless
+// that is nil.
+func (c *Client) call(ctx context.Context, what, method, path string, in, out any) error {
+	body, header, err := encode(what, in)
+	if err != nil {
+		return err
+	}
+	resp, err := c.request(ctx, what, method, path, body, header)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
+		return c.broken(ctx, what, err)
+	}
+	return nil
+}
+
+func encode(what string, in any) (io.Reader, http.Header, error) {
+	if in == nil {
+		return nil, nil, nil
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, nil, problem(fault.Usage, "", what, err.Error(), err)
+	}
+	return bytes.NewReader(body), http.Header{"Content-Type": {"application/json"}}, nil
+}
+
+// unreachable explains why no answer came at all.
+func (c *Client) unreachable(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return ended(ctx, what)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return problem(fault.Unreachable, c.socket, what, "no daemon answers at "+c.socket, err)
+	}
+	return problem(fault.Unreachable, c.socket, what, "the daemon ended the connection before it answered", err)
+}
+
+// broken explains why an answer stopped in the middle.
+func (c *Client) broken(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return ended(ctx, what)
+	}
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &syntax) || errors.As(err, &kind) {
+		return problem(fault.Internal, "", what, "the daemon's answer can't be read: "+err.Error(), err)
+	}
+	return problem(fault.Unreachable, c.socket, what, "the daemon went away in the middle of its answer", err)
+}
+
+// at builds the path of one thing, with its name escaped.
+func at(collection, name, verb string) string {
+	path := "/" + collection + "/" + url.PathEscape(name)
+	if verb != "" {
+		path += "/" + verb
+	}
+	return path
+}

@@ -1,0 +1,156 @@
+// Package apitest is an aegisd in memory: Services that remember and do as they
+// are told, behind the real Handler on a real unix socket. Only tests of client,
+// api and cli use it; it knows no VM.
+package apitest
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"aegis/client"
+	"aegis/internal/api"
+	"aegis/internal/fault"
+	"aegis/internal/version"
+)
+
+// Epoch is the one time that the fake knows.
+var Epoch = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+
+// Fake is all Services in one. Set its fields before it serves.
+type Fake struct {
+	// Process plays a process on its end of the connection; nil: Echo.
+	Process func(conn net.Conn, command []string)
+	// Fails is asked before each call, by the name of the method, and may be nil.
+	Fails func(call string) error
+	// Log is what Logs returns.
+	Log func(client.LogQuery) io.ReadCloser
+	// Unready makes Status say so, until Setup.
+	Unready bool
+	// Steps are what Setup reports before it ends with SetupErr.
+	Steps    []client.Progress
+	SetupErr error
+
+	mu     sync.Mutex
+	list   []*client.Instance
+	values map[string][]byte
+	calls  []string
+	down   chan struct{}
+	once   sync.Once
+}
+
+// Services are the fake's own.
+func (f *Fake) Services() api.Services {
+	return api.Services{Instances: (*records)(f), Processes: (*processes)(f), Secrets: (*secrets)(f), Daemon: (*daemon)(f)}
+}
+
+// Serve answers at a unix socket until stop, which also ends every connection.
+func (f *Fake) Serve(socket string) (stop func(), err error) {
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: api.Handler(f.Services())}
+	go server.Serve(l)
+	return func() { server.Close() }, nil
+}
+
+// Calls are the methods that were called, with their main argument.
+func (f *Fake) Calls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string{}, f.calls...)
+}
+
+// Value is a stored secret.
+func (f *Fake) Value(name string) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.values[name]
+}
+
+// Down is closed once the daemon was told to stop.
+func (f *Fake) Down() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down == nil {
+		f.down = make(chan struct{})
+	}
+	return f.down
+}
+
+// enter notes a call and returns with f locked, unless it has to fail.
+func (f *Fake) enter(call, arg string) error {
+	if f.Fails != nil {
+		if err := f.Fails(call); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	if arg != "" {
+		call += " " + arg
+	}
+	f.calls = append(f.calls, call)
+	return nil
+}
+
+// find looks up by name or ID; f is locked.
+func (f *Fake) find(ref string) (*client.Instance, error) {
+	for _, i := range f.list {
+		if i.Name == ref || i.ID == ref {
+			return i, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, ref, "find instance "+ref, "no instance has this name or ID")
+}
+
+type daemon Fake
+
+func (d *daemon) Version() client.Version {
+	return client.Version{Version: version.Version, API: version.API, Guest: "1.0"}
+}
+
+func (d *daemon) Status(context.Context) (client.Status, error) {
+	f := (*Fake)(d)
+	if err := f.enter("Status", ""); err != nil {
+		return client.Status{}, err
+	}
+	defer f.mu.Unlock()
+	states := map[string]int{}
+	for _, i := range f.list {
+		states[i.State]++
+	}
+	return client.Status{
+		Version: version.Version, PID: 4242, StartedAt: Epoch, Home: "/home/u/.aegis", Cache: "/home/u/.aegis/cache",
+		Socket: "/home/u/.aegis/aegisd.sock", FrontDoor: "http://127.0.0.1:8099", Backend: "qemu", Accelerator: "tcg",
+		Isolation: "emulated", Instances: states, Ready: !f.Unready, Warnings: []string{"no hardware virtualization"},
+	}, nil
+}
+
+func (d *daemon) Setup(_ context.Context, progress func(client.Progress)) error {
+	f := (*Fake)(d)
+	if err := f.enter("Setup", ""); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	for _, p := range f.Steps {
+		progress(p)
+	}
+	f.Unready = f.SetupErr != nil
+	return f.SetupErr
+}
+
+func (d *daemon) Down(context.Context) error {
+	f := (*Fake)(d)
+	down := f.Down()
+	if err := f.enter("Down", ""); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	_ = down
+	f.once.Do(func() { close(f.down) })
+	return nil
+}

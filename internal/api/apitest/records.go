@@ -1,0 +1,128 @@
+package apitest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"aegis/client"
+	"aegis/internal/fault"
+)
+
+type records Fake
+
+// Create numbers the instances and their ports in order, so that tests can name them.
+func (r *records) Create(_ context.Context, spec client.Create) (client.Instance, error) {
+	f := (*Fake)(r)
+	if err := f.enter("Create", spec.Name); err != nil {
+		return client.Instance{}, err
+	}
+	defer f.mu.Unlock()
+	n := len(f.list)
+	if spec.Name == "" {
+		spec.Name = fmt.Sprintf("calm-otter%d", n)
+	}
+	if _, err := f.find(spec.Name); err == nil {
+		return client.Instance{}, fault.New(fault.NameTaken, spec.Name, fmt.Sprintf("create instance %q", spec.Name), "another instance has this name")
+	}
+	i := &client.Instance{
+		ID: fmt.Sprintf("inst-aaaaaaaaaaa%c", 'a'+n), Name: spec.Name, State: "STOPPED", Image: "default", Command: spec.Command,
+		Workdir: spec.Workdir, User: spec.User, Env: spec.Env, Secrets: spec.Secrets, Workspace: spec.Workspace, Ports: []client.Port{},
+		CPUs: max(spec.CPUs, 1), Memory: max(spec.Memory, 256<<20), Disk: max(spec.Disk, 8<<30), DiskUsed: 1 << 20, Net: "none",
+		Labels: spec.Labels, Backend: "qemu", Accelerator: "tcg", Isolation: "emulated",
+		PauseAfter: or(spec.PauseAfter, "1m0s"), StopAfter: or(spec.StopAfter, "20m0s"), Restart: or(spec.Restart, "no"),
+		CreatedAt: Epoch, AwakeBecause: []string{}, Wakes: []client.Wake{},
+	}
+	for k := range spec.Expose {
+		port := client.Port{Guest: 80 + k, IP: "127.0.0.1", Host: 40000 + k, Protocol: "http"}
+		port.URL = fmt.Sprintf("http://127.0.0.1:%d", port.Host)
+		i.Ports = append(i.Ports, port)
+	}
+	f.list = append(f.list, i)
+	return *i, nil
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func (r *records) List(context.Context) ([]client.Instance, error) {
+	f := (*Fake)(r)
+	if err := f.enter("List", ""); err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	var out []client.Instance
+	for _, i := range f.list {
+		out = append(out, *i)
+	}
+	return out, nil
+}
+
+func (r *records) Info(_ context.Context, ref string) (client.Instance, error) {
+	return r.move("Info", ref, "")
+}
+
+func (r *records) Start(_ context.Context, ref string) (client.Instance, error) {
+	return r.move("Start", ref, "RUNNING")
+}
+
+func (r *records) Stop(_ context.Context, ref string, grace time.Duration) error {
+	_, err := r.move("Stop", ref, "STOPPED", grace.String())
+	return err
+}
+
+func (r *records) Pause(_ context.Context, ref string) error {
+	_, err := r.move("Pause", ref, "PAUSED")
+	return err
+}
+
+func (r *records) Resume(_ context.Context, ref string) error {
+	_, err := r.move("Resume", ref, "RUNNING")
+	return err
+}
+
+// move notes a call and sets the state, unless it is empty.
+func (r *records) move(call, ref, state string, args ...string) (client.Instance, error) {
+	f := (*Fake)(r)
+	for _, a := range args {
+		call += " " + a
+	}
+	if err := f.enter(call, ref); err != nil {
+		return client.Instance{}, err
+	}
+	defer f.mu.Unlock()
+	i, err := f.find(ref)
+	if err != nil {
+		return client.Instance{}, err
+	}
+	if state != "" {
+		i.State = state
+	}
+	return *i, nil
+}
+
+func (r *records) Delete(_ context.Context, ref string, force bool) error {
+	f := (*Fake)(r)
+	if err := f.enter(fmt.Sprintf("Delete force=%v", force), ref); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	i, err := f.find(ref)
+	if err != nil {
+		return err
+	}
+	if i.State != "STOPPED" && !force {
+		return fault.New(fault.WrongState, ref, fmt.Sprintf("delete instance %q", ref), "it is %s", i.State)
+	}
+	for k := range f.list {
+		if f.list[k] == i {
+			f.list = append(f.list[:k], f.list[k+1:]...)
+			break
+		}
+	}
+	return nil
+}

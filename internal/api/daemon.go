@@ -1,0 +1,46 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"aegis/client"
+)
+
+// daemon registers the routes about the daemon itself.
+func (s *server) daemon() {
+	answer(s, operation("get-version", http.MethodGet, "/version", "Which daemon this is", http.StatusOK),
+		func(context.Context, *struct{}) (client.Version, error) { return s.Daemon.Version(), nil })
+
+	answer(s, operation("get-status", http.MethodGet, "/status", "How the daemon is", http.StatusOK),
+		func(ctx context.Context, _ *struct{}) (client.Status, error) { return s.Daemon.Status(ctx) })
+
+	act(s, operation("stop-daemon", http.MethodPost, "/down", "Stop every VM, then the daemon", http.StatusNoContent),
+		func(ctx context.Context, _ *struct{}) error { return s.Daemon.Down(ctx) })
+
+	raw(s, operation("set-up", http.MethodPost, "/setup", "Make what a first start needs; progress as NDJSON", http.StatusOK), s.setup)
+}
+
+// setup streams the steps. A failure before the first one is an ordinary
+// problem; a later one is the last line.
+func (s *server) setup(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
+	lines := json.NewEncoder(w)
+	begun := false
+	send := func(p client.Progress) {
+		if !begun {
+			begun = true
+			w.Header().Set("Content-Type", ndjson)
+			w.WriteHeader(http.StatusOK)
+		}
+		lines.Encode(p) // a client that has gone ends the context
+		http.NewResponseController(w).Flush()
+	}
+	err := s.Daemon.Setup(r.Context(), send)
+	if err != nil && begun {
+		p := s.failed("set-up", err).Problem
+		send(client.Progress{Error: &p})
+		return nil
+	}
+	return err
+}

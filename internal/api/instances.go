@@ -1,0 +1,40 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"aegis/client"
+)
+
+// instances registers the routes of records.
+func (s *server) instances() {
+	type create struct{ Body client.Create }
+	answer(s, operation("create-instance", http.MethodPost, "/instances", "Make a record; its state is STOPPED", http.StatusCreated),
+		func(ctx context.Context, in *create) (client.Instance, error) {
+			return s.Instances.Create(ctx, in.Body)
+		})
+
+	answer(s, operation("list-instances", http.MethodGet, "/instances", "All instances", http.StatusOK),
+		func(ctx context.Context, _ *struct{}) ([]client.Instance, error) {
+			return array(s.Instances.List(ctx))
+		})
+
+	answer(s, operation("get-instance", http.MethodGet, "/instances/{ref}", "One instance", http.StatusOK),
+		func(ctx context.Context, in *Target) (client.Instance, error) { return s.Instances.Info(ctx, in.Ref) })
+
+	type remove struct {
+		Target
+		Force bool `query:"force" doc:"stop it first"`
+	}
+	act(s, operation("delete-instance", http.MethodDelete, "/instances/{ref}", "Remove an instance and all it used", http.StatusNoContent),
+		func(ctx context.Context, in *remove) error { return s.Instances.Delete(ctx, in.Ref, in.Force) })
+}
+
+// array answers [] where Go has nil.
+func array[T any](list []T, err error) ([]T, error) {
+	if list == nil {
+		list = []T{}
+	}
+	return list, err
+}

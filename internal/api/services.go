@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"aegis/client"
+)
+
+// LogQuery selects lines of a log.
+type LogQuery = client.LogQuery
+
+// Services is what the routes act on. Every method may be called by several
+// goroutines at once; its error should be a *fault.Error, whose What and Why are
+// answered as they are. The context of a call ends when its client goes away. A
+// ref is a name, an ID, or an ID's unique prefix.
+type Services struct {
+	Instances Instances
+	Processes Processes
+	Secrets   Secrets
+	Daemon    Daemon
+	Log       *slog.Logger // gets panics, with their stacks, and internal failures; nil: slog.Default
+}
+
+// Instances are the records and their lives.
+type Instances interface {
+	// Create makes the record alone: the answer is STOPPED.
+	Create(ctx context.Context, spec client.Create) (client.Instance, error)
+	List(ctx context.Context) ([]client.Instance, error)
+	Info(ctx context.Context, ref string) (client.Instance, error)
+	// Start returns when the command runs.
+	Start(ctx context.Context, ref string) (client.Instance, error)
+	// Stop returns when the VM is gone. A negative grace means the default.
+	Stop(ctx context.Context, ref string, grace time.Duration) error
+	Pause(ctx context.Context, ref string) error
+	Resume(ctx context.Context, ref string) error
+	// Delete refuses an instance that is not STOPPED, unless force.
+	Delete(ctx context.Context, ref string, force bool) error
+}
+
+// Processes are connections to processes, and what these have printed.
+//
+// The connections of Run and Exec carry package wire's frames and are copied
+// without a look. ctx bounds the call, not the connection. The connection
+// belongs to the caller, which closes it. The end of the bytes to the process
+// (a half-close) means that the client has gone, since a client that still wants
+// an answer sends wire.FrameStdinEOF instead.
+type Processes interface {
+	// Run starts a STOPPED instance with the client attached to its command.
+	Run(ctx context.Context, ref string) (net.Conn, error)
+	Exec(ctx context.Context, ref string, exec client.Exec) (net.Conn, error)
+	// Logs returns NDJSON, whole lines of client.LogLine. Close may be called
+	// while a Read waits and must end it.
+	Logs(ctx context.Context, ref string, query LogQuery) (io.ReadCloser, error)
+}
+
+// Secrets are the sealed values.
+type Secrets interface {
+	// Set must not keep value: it is overwritten after the call.
+	Set(ctx context.Context, name string, value []byte) error
+	List(ctx context.Context) ([]client.Secret, error)
+	Delete(ctx context.Context, name string) error
+}
+
+// Daemon is the daemon itself.
+type Daemon interface {
+	Version() client.Version
+	Status(ctx context.Context) (client.Status, error)
+	// Setup calls progress from one goroutine at a time, before it returns.
+	Setup(ctx context.Context, progress func(client.Progress)) error
+	// Down stops every VM. The daemon ends after the answer has been sent.
+	Down(ctx context.Context) error
+}
