@@ -1,0 +1,115 @@
+package image
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"aegis/internal/fault"
+)
+
+// grace is how long mmdebstrap may take to unmount and clean when it is told to end.
+const grace = 20 * time.Second
+
+// maxSaid bounds what is kept of mmdebstrap's messages for an error, in lines.
+const maxSaid = 12
+
+// debian builds the default image with mmdebstrap(1): as root directly, else in a
+// user namespace with the caller's subordinate IDs.
+func debian(ctx context.Context, work string, step func(string, int64, int64)) error {
+	mode, tmp, err := how(os.Getuid(), work)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "mmdebstrap", defaultRecipe.args(mode)...)
+	cmd.Env = defaultRecipe.env(os.Getenv, tmp)
+	cmd.Dir = "/"
+	// Its own group, so that a terminal's Ctrl-C reaches it once, by Cancel.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("start mmdebstrap: %w", err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return fmt.Errorf("start mmdebstrap: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start mmdebstrap: %w", err)
+	}
+	said := make(chan []string, 1)
+	go func() { said <- follow(stderr, func(msg string) { step(msg, 0, 0) }) }()
+	converted := convert(stdout, filepath.Join(work, fileRoot))
+	if converted != nil {
+		stdout.Close() // mmdebstrap ends by SIGPIPE
+	}
+	last := <-said
+	ended := cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isFull(converted):
+		return converted
+	case ended != nil:
+		return fault.New(fault.AssetMissing, DefaultName, "make default image", "mmdebstrap failed (%w): %s", ended, strings.Join(last, "; "))
+	}
+	return converted
+}
+
+// follow passes mmdebstrap's information on and returns the last lines, the
+// errors if there are any.
+func follow(r io.Reader, say func(string)) []string {
+	var last, errs []string
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := lines.Text()
+		if msg, ok := strings.CutPrefix(line, "I: "); ok && !strings.Contains(msg, "--customize-hook") {
+			say(strings.TrimSuffix(msg, "..."))
+			continue
+		}
+		if msg, ok := strings.CutPrefix(line, "E: "); ok {
+			errs = append(errs, msg)
+		}
+		last = append(last, line)
+		last = last[max(0, len(last)-maxSaid):]
+		errs = errs[max(0, len(errs)-maxSaid):]
+	}
+	io.Copy(io.Discard, r) // a line too long to scan must not block the writer
+	if len(errs) > 0 {
+		return errs
+	}
+	return last
+}
+
+// how chooses mmdebstrap's mode and temporary directory, or says what is missing.
+// Its tree is below work as root, so that the next sweep finds it; in a user
+// namespace the mapped root can't pass our 0700 directories, so it is where
+// temporary files are.
+func how(uid int, work string) (mode, tmp string, err error) {
+	need := []struct{ program, pack, why string }{{"mmdebstrap", "mmdebstrap", "it makes the default image"}}
+	if uid != 0 {
+		need = append(need, struct{ program, pack, why string }{"newuidmap", "uidmap", "it lets an ordinary user make the default image"})
+	}
+	for _, n := range need {
+		if _, err := exec.LookPath(n.program); err != nil {
+			return "", "", fault.New(fault.AssetMissing, DefaultName, "make default image",
+				"%s is not installed: %s; run: sudo apt-get install %s", n.program, n.why, n.pack)
+		}
+	}
+	if uid == 0 {
+		return "root", work, nil
+	}
+	if err := subordinate("/etc/subuid", uid); err != nil {
+		return "", "", err
+	}
+	return "unshare", os.TempDir(), nil
+}
