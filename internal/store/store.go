@@ -54,6 +54,10 @@ func Open(path string) (*Store, error) {
 	}
 	u.Add(func() { db.Close() })
 	db.SetMaxOpenConns(1)
+	// goose would try for three seconds what can't be read at all.
+	if _, err := db.Exec(`SELECT count(*) FROM sqlite_schema`); err != nil {
+		return nil, explain(path, what, err)
+	}
 	if err := migrate(path, db); err != nil {
 		return nil, explain(path, what, err)
 	}
