@@ -29,6 +29,9 @@ var migrations embed.FS
 // user's sqlite3 shell, to let go of the database.
 const busyMillis = 5000
 
+// applicationID tells file(1) whose database it is: "aegi".
+const applicationID = 0x61656769
+
 // Store is an open registry. Its methods may be called by several goroutines at
 // once; they take turns on one connection, which is what SQLite's single writer
 // amounts to anyway.
@@ -54,8 +57,8 @@ func Open(path string) (*Store, error) {
 	}
 	u.Add(func() { db.Close() })
 	db.SetMaxOpenConns(1)
-	// goose would try for three seconds what can't be read at all.
-	if _, err := db.Exec(`SELECT count(*) FROM sqlite_schema`); err != nil {
+	// One write first: where it fails, goose would try again for three seconds.
+	if _, err := db.Exec(fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
 		return nil, explain(path, what, err)
 	}
 	if err := migrate(path, db); err != nil {
