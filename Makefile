@@ -1,0 +1,53 @@
+# Aegis: `make help` lists what there is. The scripts do the work; each says what
+# it does in its first lines.
+
+PREFIX   ?= /usr/local
+GO       ?= go
+FUZZTIME ?= 10s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+export GO VERSION FUZZTIME
+
+# Tests of all packages share one kernel and one image; quickstart, as any user,
+# has those of its own home.
+test assets bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
+
+.PHONY: build test quickstart bench lint fuzz build-all install assets deps clean help
+
+build: ## all commands into bin/, static
+	@scripts/build bin
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 20
+
+quickstart: ## install, build, start an instance and fetch its page
+	@scripts/quickstart
+
+test: ## everything: lint, gates, unit tests and tests on real microVMs
+	@scripts/test
+
+bench: deps build assets ## print figures of speed; nothing is asserted
+	@scripts/bench
+
+lint: ## gofmt, vet, staticcheck, shellcheck
+	@scripts/lint
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@scripts/fuzz
+
+deps: ## install the Debian packages that are missing
+	@scripts/deps
+
+assets: build ## kernel and default image for the tests, into build/cache
+	@scripts/assets
+
+build-all: ## all commands for every platform, into build/OS-ARCH/
+	@for target in linux/amd64 linux/arm64 darwin/arm64; do \
+		GOOS=$${target%/*} GOARCH=$${target#*/} scripts/build "build/$${target%/*}-$${target#*/}" || exit 1; \
+	done
+
+install: build ## all commands into PREFIX/bin (/usr/local)
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 0755 bin/* '$(DESTDIR)$(PREFIX)/bin/'
+
+clean: ## remove what was built, build/cache too
+	rm -rf bin build
