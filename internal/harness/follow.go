@@ -1,0 +1,165 @@
+//go:build linux
+
+package harness
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"aegis/internal/wire"
+)
+
+// endOfInput is what a terminal's user types to end the input (termios(3), VEOF).
+const endOfInput = 0x04
+
+// running is a process and the stream of the host that follows it.
+type running struct {
+	*child
+	reaper *reaper
+	tty    bool
+	in     *input
+	out    frames
+	ended  atomic.Bool
+}
+
+// follow serves the stream of a process until its exit was sent. A stream that
+// ends earlier kills the process, and all in its group.
+func (r *reaper) follow(stream io.ReadWriter, c *child, tty bool) {
+	p := &running{child: c, reaper: r, tty: tty, in: newInput(), out: frames{w: stream}}
+	go p.feed()
+	go p.obey(bufio.NewReaderSize(stream, chunk))
+
+	var outputs sync.WaitGroup
+	outputs.Go(func() { copyOutput(c.stdout, p.sender(wire.FrameStdout)) })
+	if c.stderr != nil {
+		outputs.Go(func() { copyOutput(c.stderr, p.sender(wire.FrameStderr)) })
+	}
+	status := <-c.exit
+	p.ended.Store(true)
+	p.in.close()
+	kills := c.group.oomKills()
+	for _, f := range []*os.File{c.stdout, c.stderr} {
+		if f != nil {
+			stopOutput(f, tty)
+		}
+	}
+	outputs.Wait()
+	p.out.exit(exitOf(status, kills))
+	p.leave()
+}
+
+// leave drops what the process had, but not what its children still use.
+func (p *running) leave() {
+	p.group.release()
+	if !p.tty {
+		p.stdin.Close()
+		go discard(p.stderr)
+	}
+	go discard(p.stdout)
+}
+
+func (p *running) sender(t wire.FrameType) func([]byte) error {
+	return func(b []byte) error { return p.out.write(t, b) }
+}
+
+// feed gives the process its stdin, and its end.
+func (p *running) feed() {
+	defer endOnPanic()
+	p.in.feed(p.stdin, p.out.credit)
+	switch {
+	case p.ended.Load():
+	case p.tty:
+		p.stdin.Write([]byte{endOfInput})
+	default:
+		p.stdin.Close()
+	}
+}
+
+// obey reads the host's frames until the stream ends. It never waits for the
+// process, so that a signal or the end of the stream always gets through.
+func (p *running) obey(stream io.Reader) {
+	defer endOnPanic()
+	reader := wire.NewFrameReader(stream)
+	for {
+		t, payload, err := reader.Next()
+		if err == nil {
+			err = p.apply(t, payload)
+		}
+		if err != nil {
+			p.cancel()
+			return
+		}
+	}
+}
+
+func (p *running) apply(t wire.FrameType, payload []byte) error {
+	switch t {
+	case wire.FrameStdin:
+		return p.in.put(payload)
+	case wire.FrameStdinEOF:
+		p.in.end()
+	case wire.FrameSignal:
+		if len(payload) != 1 {
+			return io.ErrUnexpectedEOF
+		}
+		p.signal(unix.Signal(payload[0]))
+	case wire.FrameResize:
+		rows, cols, err := wire.ParseResize(payload)
+		if err != nil || !p.tty {
+			return err
+		}
+		pty.Setsize(p.stdout, &pty.Winsize{Rows: rows, Cols: cols})
+	default:
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+// signal goes to the process group; on a terminal to the one in the foreground,
+// as a key would. A process that has ended gets none.
+func (p *running) signal(sig unix.Signal) {
+	if p.tty && !p.ended.Load() {
+		if group := foreground(p.stdout); group > 1 && unix.Kill(-group, sig) == nil {
+			return
+		}
+	}
+	p.reaper.signal(p.pid, sig)
+}
+
+// foreground is the process group that has the terminal, or 0.
+func foreground(terminal *os.File) (group int) {
+	raw, err := terminal.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
+	if err != nil {
+		return 0
+	}
+	return group
+}
+
+// cancel ends the process and what it started, unless it has ended by itself.
+func (p *running) cancel() {
+	p.in.close()
+	if !p.ended.Load() && !p.group.kill() {
+		p.reaper.signal(p.pid, unix.SIGKILL)
+	}
+}
+
+// exitOf tells how a process ended. A shell that passes on a child's SIGKILL as
+// 137 counts as killed for memory too.
+func exitOf(status unix.WaitStatus, oomKills int) wire.Exit {
+	e := wire.Exit{Code: status.ExitStatus()}
+	if status.Signaled() {
+		e = wire.Exit{Signal: int(status.Signal())}
+	}
+	e.OOM = oomKills > 0 && e.Status() == 128+int(unix.SIGKILL)
+	return e
+}

@@ -1,0 +1,110 @@
+//go:build linux
+
+package harness
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"aegis/internal/wire"
+)
+
+// chunk is how much output goes into one frame: with its header it fits one
+// message of the mux, whose limit is 64 KiB.
+const chunk = 32 << 10
+
+// hangUp bounds how long a terminal is read after its process ended. The kernel
+// hangs it up then, and what was written comes before the end; only a process
+// outside the session that has the terminal open can delay that.
+const hangUp = 200 * time.Millisecond
+
+// frames writes a process's frames, whole and one after the other.
+type frames struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (f *frames) write(t wire.FrameType, p []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return wire.WriteFrame(f.w, t, p)
+}
+
+func (f *frames) credit(n int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return wire.WriteCredit(f.w, n)
+}
+
+func (f *frames) exit(e wire.Exit) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return wire.WriteExit(f.w, e)
+}
+
+// copyOutput sends what the process writes until nothing can follow, or, once
+// stopOutput was called, until what was written before is through. When send
+// fails the rest is read and dropped, so that the process is not held up.
+func copyOutput(from *os.File, send func([]byte) error) {
+	buf := make([]byte, chunk)
+	dropping := false
+	pass := func(n int) {
+		if n > 0 && !dropping {
+			dropping = send(buf[:n]) != nil
+		}
+	}
+	for {
+		n, err := from.Read(buf)
+		pass(n)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if err != nil {
+			return
+		}
+	}
+	from.SetReadDeadline(time.Time{})
+	for left := available(from); left > 0; {
+		n, err := from.Read(buf[:min(left, len(buf))])
+		pass(n)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// stopOutput makes copyOutput end, after the process did. Its background
+// children may hold the stream open for ever.
+func stopOutput(from *os.File, tty bool) {
+	var patience time.Duration
+	if tty {
+		patience = hangUp
+	}
+	from.SetReadDeadline(time.Now().Add(patience))
+}
+
+// available is how many bytes a pipe or terminal holds.
+func available(f *os.File) (n int) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// discard reads for children that were left behind, until the last has ended:
+// they are neither stopped by a full pipe nor killed by a broken one.
+func discard(f *os.File) {
+	io.Copy(io.Discard, f)
+	f.Close()
+}
