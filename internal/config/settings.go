@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"aegis/internal/instance"
+)
+
+// setting is one line of the declared list.
+type setting struct {
+	key    string
+	preset string
+	doc    string
+	parse  func(c *Config, text string) error
+	show   func(c Config) string
+}
+
+// env is the variable that overrides the setting: AEGIS_PAUSE_AFTER for pause-after.
+func (s setting) env() string {
+	return "AEGIS_" + strings.ToUpper(strings.ReplaceAll(s.key, "-", "_"))
+}
+
+// Floors, in bytes. They refuse slips of the pen, not small machines: what a
+// backend needs beyond them, the engine says.
+const (
+	minMemory  = 16 << 20
+	minDisk    = 16 << 20 // an ext4 below it has no room for its own journal
+	minLogSize = 1 << 20
+)
+
+// settings is every key there is. A key that nothing reads must not be here.
+var settings = []setting{
+	timeout("pause-after", "60s", "idle time until an instance is paused; never switches it off",
+		func(c *Config) *instance.Timeout { return &c.PauseAfter }),
+	timeout("stop-after", "20m", "paused time until an instance is stopped; never switches it off",
+		func(c *Config) *instance.Timeout { return &c.StopAfter }),
+	{"cpus", "1", "virtual processors of an instance", parseCPUs, func(c Config) string { return strconv.Itoa(c.CPUs) }},
+	size("memory", "512M", "memory of an instance", minMemory, func(c *Config) *int64 { return &c.Memory }),
+	size("disk", "8G", "writable disk of an instance, sparse", minDisk, func(c *Config) *int64 { return &c.Disk }),
+	{"front-door", "127.0.0.1:8099", "address of NAME.localhost; off for none", parseFrontDoor, showFrontDoor},
+	size("log-size", "100M", "log kept of each instance", minLogSize, func(c *Config) *int64 { return &c.LogSize }),
+	duration("wake-timeout", "30s", "how long a connection waits until its instance is awake",
+		func(c *Config) *time.Duration { return &c.WakeTimeout }),
+	duration("stop-time", "10s", "time between SIGTERM and SIGKILL of a stop",
+		func(c *Config) *time.Duration { return &c.StopTime }),
+	duration("boot-timeout", "60s", "how long a guest may take to boot",
+		func(c *Config) *time.Duration { return &c.BootTimeout }),
+	word("backend", "virtual machine monitor; empty chooses by probing", func(c *Config) *string { return &c.Backend }),
+	word("image", "image of an instance; empty is the default image", func(c *Config) *string { return &c.Image }),
+}
+
+func timeout(key, preset, doc string, field func(*Config) *instance.Timeout) setting {
+	return setting{key, preset, doc,
+		func(c *Config, text string) (err error) { *field(c), err = ParseTimeout(text); return err },
+		func(c Config) string { return FormatTimeout(*field(&c)) }}
+}
+
+func duration(key, preset, doc string, field func(*Config) *time.Duration) setting {
+	return setting{key, preset, doc,
+		func(c *Config, text string) (err error) { *field(c), err = ParseDuration(text); return err },
+		func(c Config) string { return field(&c).String() }}
+}
+
+func size(key, preset, doc string, least int64, field func(*Config) *int64) setting {
+	return setting{key, preset, doc,
+		func(c *Config, text string) error {
+			n, err := ParseSize(text)
+			if err == nil && n < least {
+				err = invalid(text, "is less than %s", FormatSize(least))
+			}
+			*field(c) = n
+			return err
+		},
+		func(c Config) string { return FormatSize(*field(&c)) }}
+}
+
+func word(key, doc string, field func(*Config) *string) setting {
+	return setting{key, "", doc,
+		func(c *Config, text string) error { *field(c) = text; return nil },
+		func(c Config) string { return *field(&c) }}
+}
+
+func parseCPUs(c *Config, text string) (err error) {
+	c.CPUs, err = strconv.Atoi(text)
+	if err != nil || c.CPUs < 1 {
+		return invalid(text, "is not a number of processors: 1, 2, ...")
+	}
+	return nil
+}
+
+const frontDoorOff = "off"
+
+func parseFrontDoor(c *Config, text string) error {
+	if text == "" || text == frontDoorOff {
+		c.FrontDoor = ""
+		return nil
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return invalid(text, "is not an address like 127.0.0.1:8099, nor off")
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
+		return invalid(text, "has no IP address before the port")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return invalid(text, "has no port between 0 and 65535")
+	}
+	c.FrontDoor = text
+	return nil
+}
+
+func showFrontDoor(c Config) string {
+	if c.FrontDoor == "" {
+		return frontDoorOff
+	}
+	return c.FrontDoor
+}
+
+// invalid says what is wrong with a value; the one who knows the key adds it.
+func invalid(text, format string, args ...any) error {
+	return fmt.Errorf("%.80q %s", text, fmt.Sprintf(format, args...))
+}

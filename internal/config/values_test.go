@@ -1,0 +1,79 @@
+package config
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"aegis/internal/instance"
+)
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "1024": 1024, "32b": 32, "32B": 32, "1k": 1 << 10, "512M": 512 << 20, "512m": 512 << 20, "512MB": 512 << 20,
+		"512MiB": 512 << 20, "8G": 8 << 30, "1.5g": 3 << 29, "10 GB": 10 << 30, "2T": 2 << 40, "1p": 1 << 50,
+		"9223372036854775807": 1<<63 - 1, ".5k": 512,
+	} {
+		if got, err := ParseSize(text); err != nil || got != want {
+			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "M", " 1M", "1  M", "-1", "+1", "1e3", "1x", "1mm", "1ibm", "0x10", "1.2.3k", "NaN", "inf", "1_0",
+		"9223372036854775808", "8388608T", "99999999.5P", "1M\n", "."} {
+		if got, err := ParseSize(text); err == nil {
+			t.Errorf("%q was read as %d", text, got)
+		}
+	}
+}
+
+func TestSizeRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.Int64Min(0).Draw(t, "n")
+		if got, err := ParseSize(FormatSize(n)); err != nil || got != n {
+			t.Fatalf("%d is written %q and read %d, %v", n, FormatSize(n), got, err)
+		}
+	})
+	if got := FormatSize(512 << 20); got != "512M" {
+		t.Errorf("512 MiB is written %q", got)
+	}
+}
+
+func TestParseTimeout(t *testing.T) {
+	for text, want := range map[string]time.Duration{"never": 0, "0": 0, "0s": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute} {
+		got, err := ParseTimeout(text)
+		if err != nil || got != instance.Timeout(want) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+		if again, err := ParseTimeout(FormatTimeout(got)); err != nil || again != got {
+			t.Errorf("%q is written %q", text, FormatTimeout(got))
+		}
+	}
+	for _, text := range []string{"", "-1s", "60", "Never", "soon", "99999999h"} {
+		if got, err := ParseTimeout(text); err == nil {
+			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	if d, err := ParseDuration("500ms"); err != nil || d != 500*time.Millisecond {
+		t.Error(d, err)
+	}
+	for _, text := range []string{"", "never", "-1s", "10"} {
+		if _, err := ParseDuration(text); err == nil {
+			t.Errorf("%q was read", text)
+		}
+	}
+}
+
+func FuzzParseSize(f *testing.F) {
+	for _, s := range []string{"512M", "1.5g", "9223372036854775807", "", "٣k"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if n, err := ParseSize(text); err == nil && n < 0 {
+			t.Fatalf("%q was read as %d", text, n)
+		}
+	})
+}
