@@ -89,7 +89,11 @@ func TestConnectAndOptions(t *testing.T) {
 func TestServerSentEventsComeAtOnce(t *testing.T) {
 	next := make(chan struct{})
 	f := app(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
+		if r.URL.Path == "/sized" { // not events, and of a known length: the same must hold
+			w.Header().Set("Content-Length", "27")
+		} else {
+			w.Header().Set("Content-Type", "text/event-stream")
+		}
 		for i := range 3 {
 			fmt.Fprintf(w, "data: %d\n\n", i)
 			w.(http.Flusher).Flush()
@@ -97,19 +101,21 @@ func TestServerSentEventsComeAtOnce(t *testing.T) {
 		}
 	})
 	_, addr := expose(t, f, instance.HTTP)
-	res, err := http.Get("http://" + addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	lines := bufio.NewScanner(res.Body)
-	for i := range 3 {
-		lines.Scan()
-		if lines.Text() != "data: "+itoa(i) {
-			t.Fatal(lines.Text())
+	for _, path := range []string{"/events", "/sized"} {
+		res, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
 		}
-		lines.Scan()
-		next <- struct{}{}
+		defer res.Body.Close()
+		lines := bufio.NewScanner(res.Body)
+		for i := range 3 {
+			lines.Scan()
+			if lines.Text() != "data: "+itoa(i) {
+				t.Fatal(lines.Text())
+			}
+			lines.Scan()
+			next <- struct{}{}
+		}
 	}
 }
 
