@@ -169,8 +169,12 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// full turns an error for want of space into a fault.NoSpace; others stay.
+// full turns an error for want of space into a fault.NoSpace and names what failed
+// in any other. It returns nil for nil.
 func full(err error, path, what string) error {
+	if err == nil {
+		return nil
+	}
 	if isFull(err) {
 		return fault.New(fault.NoSpace, path, what, "the disk that holds %s is full", path)
 	}

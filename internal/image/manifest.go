@@ -50,13 +50,16 @@ func (m manifest) write(dir string) error {
 	return nil
 }
 
-// readManifest reads the manifest in dir. A manifest that is missing is an error
-// of fs.ErrNotExist; one that is cut short or altered a fault.AssetDamaged.
+// readManifest reads the manifest in dir. One that is missing is a
+// fault.AssetMissing, one that is cut short or altered a fault.AssetDamaged.
 func readManifest(dir string) (manifest, error) {
 	path := filepath.Join(dir, fileManifest)
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return manifest{}, missing(path, "there is no image in %s", dir)
+	}
 	if err != nil {
-		return manifest{}, err
+		return manifest{}, damaged(path, "%w", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxManifest))

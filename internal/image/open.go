@@ -27,21 +27,18 @@ func Open(dir, ref string) (Image, error) {
 		return openDefault(dir)
 	case isDigest(ref):
 		m, err := readManifest(place(dir, ref))
-		if errors.Is(err, fs.ErrNotExist) {
-			return Image{}, missing(ref, "no image %s is in %s", ref, dir)
+		if err != nil {
+			return Image{}, err
 		}
-		return use(place(dir, ref), m, err)
+		return use(place(dir, ref), m)
 	}
 	return Image{}, fault.New(fault.NotFound, ref, fmt.Sprintf("open image %q", ref),
 		"it is neither %q nor the digest of an image in %s, and images can't be pulled yet", DefaultName, dir)
 }
 
 // use checks the size of an image's file and says where it is.
-func use(dir string, m manifest, err error) (Image, error) {
-	if err == nil {
-		err = m.check(dir)
-	}
-	if err != nil {
+func use(dir string, m manifest) (Image, error) {
+	if err := m.check(dir); err != nil {
 		return Image{}, err
 	}
 	return m.image(dir), nil
@@ -60,7 +57,7 @@ func openDefault(dir string) (Image, error) {
 	best := slices.MaxFunc(found, func(a, b manifest) int {
 		return cmp.Or(cmp.Compare(current(a), current(b)), a.Created.Compare(b.Created))
 	})
-	return use(place(dir, best.Digest), best, nil)
+	return use(place(dir, best.Digest), best)
 }
 
 // current is 1 for an image of this version's recipe, else 0.
