@@ -5,9 +5,13 @@ package paths
 
 import (
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"aegis/internal/fault"
 )
@@ -38,6 +42,13 @@ const (
 const (
 	nameDisk = "disk.ext4" // upper layer of the root, sparse
 	nameLogs = "log"       // directory of NDJSON files
+)
+
+// Names of files that come in numbers.
+const (
+	nameLogFile      = "%06d.ndjson" // one stretch of a log, counting from 1
+	suffixSecret     = ".age"        // behind the encoded name of a secret
+	prefixUnfinished = ".new-"       // a sealed file that is being written
 )
 
 // Names below a run's directory.
@@ -128,6 +139,24 @@ func (h Home) Registry() string { return filepath.Join(h.Dir, nameRegistry) }
 // Secrets is the directory of sealed values.
 func (h Home) Secrets() string { return filepath.Join(h.Dir, nameSecrets) }
 
+// Secret is the sealed file of one secret. The name is in base32, for file
+// systems that take API_KEY and api_key for one file: 128 bytes become 205.
+func (h Home) Secret(name string) string {
+	return filepath.Join(h.Secrets(), secretEncoding.EncodeToString([]byte(name))+suffixSecret)
+}
+
+// SecretName is the secret that a file of that base name holds.
+func SecretName(file string) (name string, ok bool) {
+	encoded, ok := strings.CutSuffix(file, suffixSecret)
+	decoded, err := secretEncoding.DecodeString(encoded)
+	return string(decoded), ok && err == nil && len(decoded) > 0
+}
+
+// Unfinished is the pattern (os.CreateTemp) of a sealed file that is being written.
+func (h Home) Unfinished() string { return filepath.Join(h.Secrets(), prefixUnfinished+"*") }
+
+var secretEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
 // SecretKey seals them where there is no keyring.
 func (h Home) SecretKey() string { return filepath.Join(h.Dir, nameSecretKey) }
 
@@ -172,6 +201,15 @@ func (i Instance) Disk() string { return filepath.Join(i.Dir, nameDisk) }
 
 // Logs is the directory of its log files.
 func (i Instance) Logs() string { return filepath.Join(i.Dir, nameLogs) }
+
+// LogFile is the n-th file of a log directory, counting from 1.
+func LogFile(dir string, n int) string { return filepath.Join(dir, fmt.Sprintf(nameLogFile, n)) }
+
+// LogNumber is the n of a file of that base name.
+func LogNumber(file string) (n int, ok bool) {
+	n, err := strconv.Atoi(strings.TrimSuffix(file, filepath.Ext(nameLogFile)))
+	return n, err == nil && n > 0 && file == fmt.Sprintf(nameLogFile, n)
+}
 
 // Run is a directory of one run.
 type Run struct{ Dir string }
