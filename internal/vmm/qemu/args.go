@@ -1,0 +1,134 @@
+package qemu
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"aegis/internal/vmm"
+)
+
+// plan is all that shapes a command line. The descriptors are numbers in the
+// monitor's process.
+type plan struct {
+	accel   Accel
+	major   int // of QEMU's version
+	tscKHz  int // 0: not known
+	cpus    int
+	memory  int64 // bytes
+	kernel  int
+	initrd  int
+	console int
+	ports   []portArg
+	disks   []diskArg
+	args    []string
+}
+
+type portArg struct {
+	name string
+	fd   int
+}
+
+type diskArg struct {
+	serial   string
+	fd       int
+	readOnly bool
+}
+
+// command is the monitor's arguments. Nothing in it is secret: any user of the
+// host can read it.
+func (p plan) command() []string {
+	args := []string{
+		"-M", p.machine(),
+		"-accel", p.accelerator(),
+		"-cpu", p.model(),
+		"-m", fmt.Sprintf("%dM", p.memory>>20),
+		"-smp", fmt.Sprint(p.cpus),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-global", "virtio-mmio.force-legacy=false",
+		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+		"-kernel", fdPath(p.kernel), "-initrd", fdPath(p.initrd), "-append", p.append(),
+		"-chardev", fmt.Sprintf("socket,id=console,fd=%d", p.console), "-serial", "chardev:console",
+	}
+	if len(p.ports) > 0 {
+		// Port 0 of the device is kept for a console (virtio 1.2, 5.3.2).
+		args = append(args, "-device", fmt.Sprintf("virtio-serial-device,max_ports=%d", len(p.ports)+1))
+	}
+	for i, port := range p.ports {
+		args = append(args,
+			"-chardev", fmt.Sprintf("socket,id=port%d,fd=%d", i, port.fd),
+			"-device", fmt.Sprintf("virtserialport,chardev=port%d,nr=%d,name=%s", i, i+1, port.name))
+	}
+	for i, disk := range p.disks {
+		args = append(args,
+			"-add-fd", fmt.Sprintf("set=%d,fd=%d", i, disk.fd),
+			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,"+
+				"file.driver=file,file.filename=/dev/fdset/%d,file.discard=unmap", i, onOff(disk.readOnly), i),
+			"-device", fmt.Sprintf("virtio-blk-device,drive=disk%d,serial=%s", i, disk.serial))
+	}
+	return args
+}
+
+// machine keeps guest memory out of core dumps. The option ROMs are not needed to
+// load a kernel, until QEMU 10, which boots none without them.
+func (p plan) machine() string {
+	return "microvm,x-option-roms=" + onOff(p.major >= 10) + ",rtc=on,acpi=on,dump-guest-core=off,mem-merge=off"
+}
+
+func (p plan) accelerator() string {
+	if p.accel == KVM {
+		return "kvm"
+	}
+	return "tcg,thread=multi"
+}
+
+func (p plan) model() string {
+	if p.accel == KVM {
+		return "host"
+	}
+	return "max"
+}
+
+// append is the kernel's command line.
+//
+// no_timer_check and tsc_early_khz: else a guest under TCG hangs at random while
+// it calibrates the TSC against a timer. TCG's TSC is the host's own.
+// reboot=t panic=-1: a reboot is a triple fault, and a panic reboots at once;
+// with -no-reboot both end the monitor.
+func (p plan) append() string {
+	line := []string{"console=ttyS0", "quiet", "reboot=t", "panic=-1", "no_timer_check"}
+	if p.accel == TCG && p.tscKHz > 0 {
+		line = append(line, fmt.Sprintf("tsc_early_khz=%d", p.tscKHz))
+	}
+	return strings.Join(append(line, p.args...), " ")
+}
+
+// fdPath lets the monitor open a descriptor anew, with an offset of its own.
+func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+// newPlan numbers the descriptors: pass gives the number that a file will have in
+// the monitor. ends are the monitor's sides of the console and of cfg.Ports.
+func newPlan(cfg vmm.Config, console *os.File, ends []*os.File, pass func(*os.File) int) plan {
+	p := plan{
+		cpus:    cfg.CPUs,
+		memory:  cfg.Memory,
+		kernel:  pass(cfg.Kernel),
+		initrd:  pass(cfg.Initrd),
+		console: pass(console),
+		args:    cfg.Args,
+	}
+	for i, port := range cfg.Ports {
+		p.ports = append(p.ports, portArg{port.Name, pass(ends[i])})
+	}
+	for _, disk := range cfg.Disks {
+		p.disks = append(p.disks, diskArg{disk.Serial, pass(disk.File), disk.ReadOnly})
+	}
+	return p
+}

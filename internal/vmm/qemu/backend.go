@@ -1,0 +1,63 @@
+package qemu
+
+import (
+	"context"
+	"runtime"
+
+	"aegis/internal/vmm"
+)
+
+// Accel is how QEMU runs the guest's instructions; the value is its -accel name.
+type Accel string
+
+// The accelerators. KVM is only for hosts where package accel measured it usable.
+const (
+	TCG Accel = "tcg"
+	KVM Accel = "kvm"
+)
+
+// Backend boots VMs with QEMU. The zero value is not usable; New makes one.
+type Backend struct {
+	accel func() Accel
+}
+
+// New makes the backend with a fixed accelerator.
+func New(accel Accel) *Backend { return Lazy(func() Accel { return accel }) }
+
+// Lazy makes the backend with an accelerator that is asked for at first need,
+// since measuring one takes milliseconds. accel must be safe for concurrent use.
+func Lazy(accel func() Accel) *Backend { return &Backend{accel: accel} }
+
+// Name implements vmm.Backend.
+func (b *Backend) Name() string { return "qemu" }
+
+// Caps implements vmm.Backend. Under TCG the processor isolates nothing: QEMU
+// promises no isolation there (its manual, "Security").
+func (b *Backend) Caps() vmm.Caps {
+	accel := b.accel()
+	return vmm.Caps{
+		Accelerator: string(accel),
+		Hardware:    accel == KVM,
+		NIC:         true,
+		MaxCPUs:     maxCPUs,
+		MinMemory:   minMemory,
+	}
+}
+
+const (
+	maxCPUs   = 64        // microvm allows 288; beyond this nothing was tried
+	minMemory = 128 << 20 // bytes: Debian's kernel and an initramfs of 10 MB need about 100 MiB
+)
+
+// Probe implements vmm.Backend: QEMU is there, answers, and is recent enough.
+func (b *Backend) Probe(ctx context.Context) error {
+	bin, err := find(runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	_, err = bin.version(ctx)
+	return err
+}
+
+// Snapshots implements vmm.Backend; there are none yet.
+func (b *Backend) Snapshots() (vmm.Snapshotter, bool) { return nil, false }

@@ -1,0 +1,71 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// binary is the path of an emulator.
+type binary string
+
+// minMajor is the oldest QEMU that the command line was tried with: 7.2, Debian 12.
+const minMajor = 7
+
+// find looks for the emulator of the host's own architecture on PATH.
+func find(arch string) (binary, error) {
+	name := map[string]string{"amd64": "qemu-system-x86_64"}[arch]
+	if name == "" {
+		return "", fmt.Errorf("guests of architecture %s are not supported by this backend yet", arch)
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is not on PATH", name)
+	}
+	return binary(path), nil
+}
+
+var versionPattern = regexp.MustCompile(`^QEMU emulator version (\d+)\.(\d+)`)
+
+// versions remembers the major version of each emulator: asking takes 20 ms.
+var versions sync.Map
+
+// version asks the emulator for its major version, once a process.
+func (b binary) version(ctx context.Context) (int, error) {
+	if major, ok := versions.Load(b); ok {
+		return major.(int), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, string(b), "--version")
+	cmd.Env = []string{}
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("ask %q for its version: %w", string(b), err)
+	}
+	major, err := parseVersion(out)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", string(b), err)
+	}
+	versions.Store(b, major)
+	return major, nil
+}
+
+// parseVersion reads the first line of --version.
+func parseVersion(out []byte) (int, error) {
+	m := versionPattern.FindSubmatch(out)
+	if m == nil {
+		return 0, errors.New("its answer to --version is not QEMU's")
+	}
+	major, err := strconv.Atoi(string(m[1]))
+	if err != nil || major < minMajor {
+		return 0, fmt.Errorf("version %s.%s is older than %d", m[1], m[2], minMajor)
+	}
+	return major, nil
+}

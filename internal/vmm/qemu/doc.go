@@ -1,0 +1,29 @@
+// Package qemu is the backend that runs where nothing faster can: QEMU's microvm
+// machine, on KVM when that was measured usable, else in pure emulation (TCG).
+//
+// It owns the monitor's process: its command line, descriptors, life and death.
+// The shim boots VMs with it, the daemon only probes. It never reads what comes
+// over a channel, never opens a file of a guest (the caller passes open ones),
+// and makes no network device yet.
+//
+// To boot a guest:
+//
+//	k, err := kernel.Ensure(ctx, home.Kernels(), runtime.GOARCH, report)
+//	initrd, err := kernel.Initrd(ctx, k, "bin/aegis-harness", home.Kernels())
+//	// open k.Image, initrd and the disks
+//	vm, err := qemu.New(qemu.TCG).Boot(ctx, vmm.Config{
+//		Dir: dir, Kernel: image, Initrd: archive, CPUs: 1, Memory: 512 << 20,
+//		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Disks: disks,
+//		Console: console, Log: log,
+//	})
+//	defer vm.Close()
+//	control, err := vm.Channel(ctx, vmm.PortControl)
+//
+// The guest's /init loads the modules that /modules/order lists, finds a port by
+// its name in /sys/class/virtio-ports/vportNpM/name and opens /dev/vportNpM, and
+// finds a disk by /sys/block/vdX/serial. It ends the VM by reboot(2) with
+// LINUX_REBOOT_CMD_POWER_OFF or _RESTART; a kernel panic ends it too.
+//
+// There is no control connection (QMP) yet: args.go is where its chardev belongs
+// and vm.go where its client does.
+package qemu

@@ -1,0 +1,124 @@
+// Command init is PID 1 in the VMs of the backends' contract.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"aegis/internal/vmm"
+	"aegis/internal/vmm/vmmtest/guest"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Println("init:", err)
+	}
+	powerOff()
+}
+
+func run() error {
+	fmt.Println("init: up")
+	for _, m := range []struct{ fs, dir string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}} {
+		os.MkdirAll(m.dir, 0o755)
+		if err := unix.Mount(m.fs, m.dir, m.fs, 0, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", m.dir, err)
+		}
+	}
+	if err := loadModules(); err != nil {
+		return err
+	}
+	fmt.Println("init: modules loaded")
+	// A second port is an echo, so that the suite has two streams.
+	if port, err := openPort(vmm.PortFS.Name, 100*time.Millisecond); err == nil {
+		go guest.Serve(port, guest.Machine{})
+	}
+	control, err := openPort(vmm.PortControl.Name, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	if _, err := control.WriteString("ready\n"); err != nil {
+		return err
+	}
+	return guest.Serve(control, guest.Machine{PowerOff: powerOff, Panic: crash, ReadDisk: readDisk, WriteDisk: writeDisk})
+}
+
+func loadModules() error {
+	order, err := os.ReadFile("/modules/order")
+	if err != nil {
+		return err
+	}
+	for name := range strings.FieldsSeq(string(order)) {
+		f, err := os.Open("/modules/" + name)
+		if err != nil {
+			return err
+		}
+		if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && err != unix.EEXIST {
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+		f.Close()
+	}
+	return nil
+}
+
+func openPort(name string, patience time.Duration) (*os.File, error) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		names, _ := filepath.Glob("/sys/class/virtio-ports/*/name")
+		for _, path := range names {
+			if found, _ := os.ReadFile(path); strings.TrimSpace(string(found)) == name {
+				return os.OpenFile("/dev/"+filepath.Base(filepath.Dir(path)), os.O_RDWR, 0)
+			}
+		}
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("no port %s", name)
+		}
+	}
+}
+
+func openDisk(serial string, flags int) (*os.File, error) {
+	paths, _ := filepath.Glob("/sys/block/*/serial")
+	for _, path := range paths {
+		if found, _ := os.ReadFile(path); strings.TrimSpace(string(found)) == serial {
+			return os.OpenFile("/dev/"+filepath.Base(filepath.Dir(path)), flags, 0)
+		}
+	}
+	return nil, fmt.Errorf("no disk %s", serial)
+}
+
+func readDisk(serial string, n int) ([]byte, error) {
+	f, err := openDisk(serial, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	buf := make([]byte, n)
+	_, err = f.ReadAt(buf, 0)
+	return buf, err
+}
+
+func writeDisk(serial string, data []byte) error {
+	f, err := openDisk(serial, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(data, 0); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func powerOff() {
+	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	select {}
+}
+
+func crash() {
+	os.WriteFile("/proc/sys/kernel/sysrq", []byte("1"), 0)
+	os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0)
+	select {}
+}
