@@ -5,6 +5,8 @@
 package instance
 
 import (
+	"net"
+	"strconv"
 	"time"
 
 	"aegis/internal/wire"
@@ -106,4 +108,28 @@ type Launch struct {
 type Boots struct {
 	Start    wire.Start `json:"start"`
 	Attached bool       `json:"attached"` // hold the command's output until a client attaches
+}
+
+// Serial numbers by which a guest finds its disks.
+const (
+	SerialBase = "aegis-base"
+	SerialDisk = "aegis-disk"
+)
+
+// URL is where a client on this host reaches the port. A port on every address is
+// reached through loopback.
+func (p Port) URL() string {
+	scheme := p.Protocol
+	ip := net.ParseIP(p.IP)
+	switch {
+	case ip == nil, ip.Equal(net.IPv4zero):
+		ip = net.IPv4(127, 0, 0, 1)
+	case ip.Equal(net.IPv6zero):
+		ip = net.IPv6loopback
+	}
+	url := scheme + "://" + net.JoinHostPort(ip.String(), strconv.Itoa(int(p.Host)))
+	if scheme == HTTP {
+		url += "/"
+	}
+	return url
 }

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"aegis/internal/instance"
+	"aegis/internal/paths"
+	"aegis/internal/store"
+)
+
+// Open takes over what is on disk: every record becomes an actor, every run that
+// lives is adopted, every other one is ended, and what belongs to nobody is removed.
+// When it returns, states are accurate and listeners open.
+func (e *Engine) Open(ctx context.Context) error {
+	records, err := e.Store.List(ctx)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, rec := range records {
+		if rec.Run != "" {
+			known[rec.Run] = true
+		}
+		if err := e.adopt(ctx, rec); err != nil {
+			return err
+		}
+	}
+	e.sweep(ctx, known)
+	return nil
+}
+
+// adopt makes an actor of a record, with its VM if that lives.
+func (e *Engine) adopt(ctx context.Context, rec store.Record) error {
+	var life Life
+	var status instance.RunStatus
+	if rec.Run != "" {
+		run := e.Home.Run(rec.Run)
+		var err error
+		if life, status, err = e.Launcher.Adopt(ctx, run); err != nil {
+			exit, ok := e.Launcher.Left(run)
+			if !ok {
+				exit = instance.Exit{Reason: instance.VMDied, Error: "its VM was gone when the daemon came back", At: time.Now().UTC()}
+			}
+			rec.State, rec.Run, rec.Exit, rec.StoppedAt = instance.Stopped, "", &exit, exit.At
+			os.RemoveAll(run.Dir)
+		} else if status.Started {
+			rec.State = instance.Running
+			if status.Paused {
+				rec.State = instance.Paused
+			}
+		}
+		if err := e.Store.Put(ctx, rec); err != nil {
+			return err
+		}
+	}
+	var claim Claim
+	var warn error
+	if !rec.UserStopped && len(rec.Spec.Ports) > 0 {
+		claim, warn = e.Ports.Claim(rec.Spec.Ports)
+	}
+	a := e.spawn(rec, claim)
+	return a.ask(ctx, func() error { a.resettle(life, status, warn); return nil })
+}
+
+// resettle is the first thing that an adopted instance does.
+func (a *actor) resettle(life Life, status instance.RunStatus, warn error) {
+	if warn != nil {
+		a.e.Log.Error("cannot open an instance's ports; stop and start it when they are free", "instance", a.id, "error", warn)
+	}
+	if a.claim != nil {
+		a.claim.Serve(a.id)
+	}
+	a.paused = time.Now()
+	if life == nil {
+		if a.rec.State == instance.Stopped && a.rec.Spec.Ephemeral {
+			a.remove()
+		}
+		return
+	}
+	a.life = life
+	a.watch(life)
+	// A start that nobody waits for any more, and a run whose client went with
+	// the daemon, end.
+	if !status.Started {
+		a.ending = &ending{reason: instance.BootFailed, done: make(chan struct{})}
+		a.condemn(instance.BootFailed)
+	} else if a.rec.Spec.Ephemeral {
+		a.end(instance.Stop, ephemeralGrace, instance.StoppedBy)
+	}
+}
+
+// sweep removes what no record knows: runs, instance directories, temporary workspaces.
+func (e *Engine) sweep(ctx context.Context, runs map[string]bool) {
+	for _, name := range names(e.Home.Runs()) {
+		if runs[name] {
+			continue
+		}
+		run := paths.Run{Dir: filepath.Join(e.Home.Runs(), name)}
+		if life, _, err := e.Launcher.Adopt(ctx, run); err == nil {
+			life.Kill(ctx, instance.VMDied)
+		}
+		os.RemoveAll(run.Dir)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, dir := range []string{e.Home.Instances(), e.Home.TemporaryWorkspaces()} {
+		for _, id := range names(dir) {
+			if e.actors[id] == nil {
+				os.RemoveAll(filepath.Join(dir, id))
+			}
+		}
+	}
+}
+
+func names(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	out := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		out = append(out, entry.Name())
+	}
+	return out
+}

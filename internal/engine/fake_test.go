@@ -1,0 +1,382 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"aegis/client"
+	"aegis/internal/config"
+	"aegis/internal/fault"
+	"aegis/internal/instance"
+	"aegis/internal/paths"
+	"aegis/internal/store"
+	"aegis/internal/wire"
+)
+
+// world is everything around an engine, faked in memory.
+type world struct {
+	t    *testing.T
+	home paths.Home
+	*Engine
+	launcher *fakeLauncher
+	ports    *fakePorts
+	secrets  fakeSecrets
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	home, err := paths.Locate(func(key string) string {
+		return map[string]string{paths.EnvHome: filepath.Join(dir, "h"), "XDG_RUNTIME_DIR": dir}[key]
+	})
+	if err != nil {
+		t.Skip("pending: the temporary directory's path is too long for sockets: ", err)
+	}
+	if err := home.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, home: home, launcher: &fakeLauncher{lives: map[string]*fakeLife{}}, ports: &fakePorts{next: 20000}, secrets: fakeSecrets{}}
+	w.open()
+	return w
+}
+
+// open makes an engine over what the home holds, as a daemon's start does.
+func (w *world) open() {
+	w.t.Helper()
+	records, err := store.Open(w.home.Registry())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.Engine = New(Parts{Home: w.home, Config: config.Default(), Store: records, Launcher: w.launcher, Ports: w.ports,
+		Assets: fakeAssets{}, Secrets: w.secrets, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err := w.Open(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// leave closes the engine as a daemon that is replaced does.
+func (w *world) leave() {
+	w.Engine.Close()
+	w.Store.Close()
+}
+
+// create makes an instance and fails the test if it can't.
+func (w *world) create(c client.Create) client.Instance {
+	w.t.Helper()
+	view, err := w.Create(w.t.Context(), c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return view
+}
+
+// started makes and starts one.
+func (w *world) started(c client.Create) client.Instance {
+	w.t.Helper()
+	w.create(c)
+	view, err := w.Start(w.t.Context(), c.Name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return view
+}
+
+func (w *world) state(name string) string {
+	w.t.Helper()
+	view, err := w.Info(w.t.Context(), name)
+	if fault.Is(err, fault.NotFound) {
+		return "gone"
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return view.State
+}
+
+func (w *world) want(name, state string) {
+	w.t.Helper()
+	if got := w.state(name); got != state {
+		w.t.Errorf("%s is %s, want %s", name, got, state)
+	}
+}
+
+// fakeLauncher makes lives that never leave memory.
+type fakeLauncher struct {
+	mu       sync.Mutex
+	lives    map[string]*fakeLife // by run directory
+	launched int
+	bootTime time.Duration
+	fail     error // of Start
+}
+
+func (l *fakeLauncher) Launch(ctx context.Context, launch instance.Launch) (Life, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.launched++
+	life := &fakeLife{launch: launch, bootTime: l.bootTime, fail: l.fail, ended: make(chan struct{}), reports: make(chan instance.Report, 1)}
+	l.lives[launch.RunDir] = life
+	return life, nil
+}
+
+func (l *fakeLauncher) Adopt(_ context.Context, run paths.Run) (Life, instance.RunStatus, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	life := l.lives[run.Dir]
+	if life == nil || life.over() {
+		return nil, instance.RunStatus{}, errors.New("nobody there")
+	}
+	life.reports = make(chan instance.Report, 1)
+	life.watch()
+	return life, instance.RunStatus{Started: life.started.Load(), Paused: life.paused.Load()}, nil
+}
+
+func (l *fakeLauncher) Left(run paths.Run) (instance.Exit, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if life := l.lives[run.Dir]; life != nil && life.over() {
+		return life.exit, true
+	}
+	return instance.Exit{}, false
+}
+
+// only is the life of the one VM that runs.
+func (l *fakeLauncher) only(t *testing.T) *fakeLife {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	alive := slices.DeleteFunc(slices.Collect(maps.Values(l.lives)), func(f *fakeLife) bool { return f.over() })
+	if len(alive) != 1 {
+		t.Fatalf("%d VMs run, want one", len(alive))
+	}
+	return alive[0]
+}
+
+func (l *fakeLauncher) running() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, life := range l.lives {
+		if !life.over() {
+			n++
+		}
+	}
+	return n
+}
+
+// fakeLife is a VM whose command runs until it is ended.
+type fakeLife struct {
+	launch   instance.Launch
+	bootTime time.Duration
+	fail     error
+
+	started, paused atomic.Bool
+	once            sync.Once
+	exit            instance.Exit
+	ended           chan struct{}
+	reports         chan instance.Report
+	left            chan struct{}
+}
+
+func (f *fakeLife) over() bool {
+	select {
+	case <-f.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// die ends the VM as the world does.
+func (f *fakeLife) die(exit instance.Exit) {
+	f.once.Do(func() {
+		exit.At = time.Now().UTC()
+		f.exit = exit
+		close(f.ended)
+	})
+}
+
+// watch closes the reports when the VM has ended, or the watcher leaves.
+func (f *fakeLife) watch() {
+	f.left = make(chan struct{})
+	reports, left := f.reports, f.left
+	go func() {
+		select {
+		case <-f.ended:
+		case <-left:
+		}
+		close(reports)
+	}()
+}
+
+func (f *fakeLife) Start(ctx context.Context, boots instance.Boots) (Stream, wire.Stages, error) {
+	f.watch()
+	select {
+	case <-time.After(f.bootTime):
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	case <-f.ended:
+		return nil, nil, errors.New("killed")
+	}
+	if f.fail != nil {
+		return nil, nil, f.fail
+	}
+	f.started.Store(true)
+	if boots.Attached {
+		return f.stream(), nil, nil
+	}
+	return nil, wire.Stages{"boot": f.bootTime}, nil
+}
+
+// pipe is an in-memory stream.
+type pipe struct{ net.Conn }
+
+func (p pipe) CloseWrite() error { return p.Close() }
+
+func (f *fakeLife) stream() Stream {
+	a, b := net.Pipe()
+	go func() { io.Copy(io.Discard, b); b.Close() }()
+	return pipe{a}
+}
+
+func (f *fakeLife) Exec(context.Context, wire.Process) (Stream, error) { return f.usable() }
+func (f *fakeLife) Dial(context.Context, uint16, time.Duration) (Stream, error) {
+	return f.usable()
+}
+
+func (f *fakeLife) usable() (Stream, error) {
+	switch {
+	case f.over():
+		return nil, errors.New("it has ended")
+	case f.paused.Load():
+		return nil, errors.New("it is paused and would hang")
+	}
+	return f.stream(), nil
+}
+
+func (f *fakeLife) Pause(context.Context) error {
+	if f.over() {
+		return errors.New("it has ended")
+	}
+	f.paused.Store(true)
+	return nil
+}
+
+func (f *fakeLife) Resume(context.Context) error {
+	if f.over() {
+		return errors.New("it has ended")
+	}
+	f.paused.Store(false)
+	return nil
+}
+
+func (f *fakeLife) Stop(_ context.Context, _ time.Duration, reason string) error {
+	f.die(instance.Exit{Reason: reason, Signal: 15})
+	return nil
+}
+
+func (f *fakeLife) Kill(_ context.Context, reason string) error {
+	f.die(instance.Exit{Reason: reason, Signal: 9})
+	return nil
+}
+
+func (f *fakeLife) Stats(context.Context) (instance.RunStats, error) { return instance.RunStats{}, nil }
+func (f *fakeLife) Reports() <-chan instance.Report                  { return f.reports }
+func (f *fakeLife) Exit() instance.Exit                              { return f.exit }
+func (f *fakeLife) Leave()                                           { close(f.left) }
+
+// fakePorts hands out numbers and remembers who listens.
+type fakePorts struct {
+	mu   sync.Mutex
+	next uint16
+	open int
+}
+
+func (p *fakePorts) Claim(wanted []instance.Port) (Claim, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := slices.Clone(wanted)
+	for i := range out {
+		if out[i].Host == 7 {
+			return nil, fault.New(fault.PortTaken, "7", "bind port 7", "it is held by echo (pid 1)")
+		}
+		if out[i].Host == 0 {
+			p.next++
+			out[i].Host = p.next
+		}
+	}
+	p.open++
+	return &fakeClaim{p: p, ports: out}, nil
+}
+
+func (p *fakePorts) listening() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open
+}
+
+type fakeClaim struct {
+	p     *fakePorts
+	ports []instance.Port
+	once  sync.Once
+}
+
+func (c *fakeClaim) Ports() []instance.Port { return c.ports }
+func (c *fakeClaim) Serve(string)           {}
+func (c *fakeClaim) Rest()                  {}
+func (c *fakeClaim) Close() error           { c.Drain(); return nil }
+func (c *fakeClaim) Drain() {
+	c.once.Do(func() {
+		c.p.mu.Lock()
+		defer c.p.mu.Unlock()
+		c.p.open--
+	})
+}
+
+type fakeAssets struct{}
+
+func (fakeAssets) Backend(string) (Backend, error) {
+	return Backend{Name: "fake", Accelerator: "tcg", MaxCPUs: 8, MinMemory: 64 << 20}, nil
+}
+
+func (fakeAssets) Files(context.Context, string, string) (Files, error) {
+	return Files{Digest: "sha256:0", Cmd: []string{"idle"}, BaseType: "ext4"}, nil
+}
+
+func (fakeAssets) Disk(_ context.Context, path string, _ int64) error {
+	return os.WriteFile(path, []byte("disk"), 0o600)
+}
+
+// fakeSecrets maps names to values.
+type fakeSecrets map[string]string
+
+func (s fakeSecrets) Get(names ...string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, name := range names {
+		value, ok := s[name]
+		if !ok {
+			return nil, fault.New(fault.SecretMissing, name, "open the secrets", "%s is not set", name)
+		}
+		out[name] = []byte(value)
+	}
+	return out, nil
+}
+
+func (s fakeSecrets) Versions() (map[string]string, error) {
+	out := map[string]string{}
+	for name, value := range s {
+		out[name] = fmt.Sprint(len(value))
+	}
+	return out, nil
+}

@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"aegis/client"
+	"aegis/internal/fault"
+)
+
+// find is the owner of the instance that ref names: a name, an ID, or an ID's
+// unique prefix.
+func (e *Engine) find(ctx context.Context, ref string) (*actor, error) {
+	e.mu.Lock()
+	a := e.actors[ref]
+	e.mu.Unlock()
+	if a != nil {
+		return a, nil
+	}
+	rec, err := e.Store.Find(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if a := e.actors[rec.ID]; a != nil {
+		return a, nil
+	}
+	return nil, fault.New(fault.NotFound, ref, "find instance "+quote(ref), "there is none")
+}
+
+func (e *Engine) all() []*actor {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := make([]*actor, 0, len(e.actors))
+	for _, a := range e.actors {
+		out = append(out, a)
+	}
+	return out
+}
+
+func (e *Engine) isClosing() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closing
+}
+
+// List gives every instance, by name.
+func (e *Engine) List(ctx context.Context) ([]client.Instance, error) {
+	out := []client.Instance{}
+	for _, a := range e.all() {
+		view, err := e.view(ctx, a)
+		if fault.Is(err, fault.NotFound) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, view)
+	}
+	slices.SortFunc(out, func(a, b client.Instance) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Info gives one instance, with what its processes use.
+func (e *Engine) Info(ctx context.Context, ref string) (client.Instance, error) {
+	a, err := e.find(ctx, ref)
+	if err != nil {
+		return client.Instance{}, err
+	}
+	view, err := e.view(ctx, a)
+	if err != nil {
+		return client.Instance{}, err
+	}
+	e.measure(ctx, a, &view)
+	return view, nil
+}

@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"aegis/internal/fault"
+	"aegis/internal/instance"
+	"aegis/internal/store"
+	"aegis/internal/wire"
+)
+
+// plan is one start, checked: it can be carried out without asking anybody.
+type plan struct {
+	launch   instance.Launch
+	boots    instance.Boots // holds secrets
+	backend  Backend
+	files    Files
+	versions map[string]string
+	disk     int64
+}
+
+// plan checks what a start needs and changes nothing.
+func (e *Engine) plan(rec store.Record) (*plan, error) {
+	spec := rec.Spec
+	if err := checkWorkspace(spec.Workspace); err != nil {
+		return nil, err
+	}
+	backend, err := e.Assets.Backend(spec.Backend)
+	if err != nil {
+		return nil, err
+	}
+	files, err := e.Assets.Files(e.ctx, backend.Name, spec.Image)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSpace(e.Home.Dir); err != nil {
+		return nil, err
+	}
+	secrets, versions, err := e.secrets(spec.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	run := instance.NewRunID()
+	home := e.Home.Instance(rec.ID)
+	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk}
+	p.launch = instance.Launch{
+		Instance: rec.ID, Run: run, RunDir: e.Home.Run(run).Dir, LogDir: home.Logs(), LogSize: e.Config.LogSize,
+		Backend: backend.Name, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
+		Disk: home.Disk(), CPUs: spec.CPUs, Memory: spec.Memory, Workspace: spec.Workspace, BootTimeout: e.Config.BootTimeout,
+	}
+	p.boots.Start = start(rec, files, secrets)
+	return p, nil
+}
+
+// start is the message that makes a VM this instance.
+func start(rec store.Record, files Files, secrets map[string][]byte) wire.Start {
+	spec := rec.Spec
+	seed := make([]byte, 32)
+	rand.Read(seed)
+	env := maps.Clone(files.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	maps.Copy(env, spec.Env)
+	for name, value := range secrets {
+		env[name] = string(value)
+	}
+	s := wire.Start{
+		Seed: seed, Clock: wire.Clock{UnixNano: time.Now().UnixNano()}, Hostname: spec.Name, MachineID: machineID(rec.ID),
+		Root:    wire.Root{Base: instance.SerialBase, Disk: instance.SerialDisk, BaseType: files.BaseType},
+		BaseEnv: env,
+		Main:    wire.Process{ID: wire.MainID, Args: command(spec, files), Dir: workdir(spec, files), User: spec.User, TTY: spec.TTY},
+	}
+	if s.Main.User == "" {
+		s.Main.User = files.User
+	}
+	if spec.Workspace != nil {
+		s.Workspace = &wire.Workspace{ReadOnly: spec.Workspace.ReadOnly}
+	}
+	return s
+}
+
+// command is what runs: as docker does, what was given replaces the image's CMD
+// and stands behind its ENTRYPOINT.
+func command(spec instance.Spec, files Files) []string {
+	if len(spec.Command) > 0 {
+		return slices.Concat(files.Entrypoint, spec.Command)
+	}
+	return slices.Concat(files.Entrypoint, files.Cmd)
+}
+
+func workdir(spec instance.Spec, files Files) string {
+	switch {
+	case spec.Workdir != "":
+		return spec.Workdir
+	case spec.Workspace != nil:
+		return "/workspace"
+	}
+	return files.Workdir
+}
+
+// machineID derives machine-id(5) from the instance's ID: the same at each start.
+func machineID(id string) string {
+	var b [16]byte
+	copy(b[:], id[len(id)-12:])
+	return hex.EncodeToString(b[:])
+}
+
+// secrets opens the named values; "*" is all there are.
+func (e *Engine) secrets(names []string) (map[string][]byte, map[string]string, error) {
+	if len(names) == 0 {
+		return nil, nil, nil
+	}
+	all, err := e.Secrets.Versions()
+	if err != nil {
+		return nil, nil, err
+	}
+	if slices.Contains(names, "*") {
+		names = slices.Concat(slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "*" }), slices.Collect(maps.Keys(all)))
+	}
+	values, err := e.Secrets.Get(names...)
+	if err != nil {
+		return nil, nil, err
+	}
+	versions := map[string]string{}
+	for name := range values {
+		versions[name] = all[name]
+	}
+	return values, versions, nil
+}
+
+// checkWorkspace refuses a directory that cannot be served.
+func checkWorkspace(w *instance.Workspace) error {
+	if w == nil {
+		return nil
+	}
+	const what = "use the workspace"
+	info, err := os.Stat(w.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.New(fault.Workspace, w.Path, what, "%s does not exist", w.Path)
+	case err != nil:
+		return fault.New(fault.Workspace, w.Path, what, "%w", err)
+	case !info.IsDir():
+		return fault.New(fault.Workspace, w.Path, what, "%s is not a directory", w.Path)
+	}
+	dir, err := os.Open(w.Path)
+	if err != nil {
+		return fault.New(fault.Workspace, w.Path, what, "%w", err)
+	}
+	return dir.Close()
+}
+
+// makeDisk gives an instance its writable layer and its log's directory, once.
+func (e *Engine) makeDisk(ctx context.Context, p *plan) error {
+	if err := os.MkdirAll(p.launch.LogDir, 0o700); err != nil {
+		return err
+	}
+	if _, err := os.Stat(p.launch.Disk); err == nil {
+		return nil
+	}
+	if err := e.Assets.Disk(ctx, p.launch.Disk, p.disk); err != nil {
+		os.Remove(p.launch.Disk)
+		return fault.New(fault.As(err).Kind, filepath.Base(p.launch.Disk), "make the disk", "%w", err)
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"aegis/client"
+	"aegis/internal/fault"
+	"aegis/internal/instance"
+	"aegis/internal/store"
+	"aegis/internal/wire"
+)
+
+// Start starts a STOPPED instance, or resumes a PAUSED one, and returns when its
+// command runs. The first start of an instance that fails leaves no instance.
+func (e *Engine) Start(ctx context.Context, ref string) (client.Instance, error) {
+	a, _, err := e.start(ctx, ref, false)
+	if err != nil {
+		return client.Instance{}, err
+	}
+	return e.view(ctx, a)
+}
+
+// start begins a start and waits for its end; with attach, it returns the command's stream.
+func (e *Engine) start(ctx context.Context, ref string, attach bool) (*actor, Stream, error) {
+	a, err := e.find(ctx, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	var w *waiter
+	stream := make(chan Stream, 1)
+	err = a.ask(ctx, func() error {
+		var err error
+		if attach && a.rec.State != instance.Stopped {
+			err = fault.New(fault.WrongState, "", "", "it is %s", a.rec.State)
+		} else if attach {
+			w, err = a.launch(instance.Start, stream)
+		} else {
+			w, err = a.wake(instance.Start)
+		}
+		if err != nil {
+			err = a.refuse("start", err)
+			a.forgetFresh()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := w.wait(ctx); err != nil {
+		if attach {
+			e.wg.Go(func() { e.abandon(a, stream) })
+		}
+		return nil, nil, err
+	}
+	if !attach {
+		return a, nil, nil
+	}
+	return a, <-stream, nil
+}
+
+// abandon closes the stream of a start whose client did not wait for it.
+func (e *Engine) abandon(a *actor, stream <-chan Stream) {
+	select {
+	case s := <-stream:
+		(&attached{Stream: s, e: e, a: a}).Close()
+	case <-a.gone:
+	case <-e.ctx.Done():
+	}
+}
+
+// wait returns when the instance is RUNNING, or why it is not going to be. A nil
+// waiter means that it is.
+func (w *waiter) wait(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return fault.New(fault.Timeout, "", "wait for the instance", "it did not start in time: %w", context.Cause(ctx))
+	}
+}
+
+// wake brings the instance to RUNNING for one of Start, Connect, Exec, Resume. A
+// waiter is returned when that takes time.
+func (a *actor) wake(on instance.Event) (*waiter, error) {
+	if a.ending != nil {
+		if on != instance.Connect || a.rec.UserStopped {
+			return nil, a.stopping()
+		}
+		return a.await(on), nil // it starts again as soon as it has ended
+	}
+	if on == instance.Connect && a.rec.State == instance.Stopped && a.rec.UserStopped {
+		return nil, fault.New(fault.WrongState, "", "", "it was stopped by its user")
+	}
+	step, err := instance.Next(a.rec.State, on)
+	if err != nil {
+		return nil, err
+	}
+	switch step.Do {
+	case instance.Boot:
+		return a.launch(on, nil)
+	case instance.Thaw:
+		return nil, a.thaw(step.To)
+	}
+	if a.rec.State == instance.Starting {
+		return a.await(on), nil
+	}
+	return nil, nil
+}
+
+func (a *actor) await(on instance.Event) *waiter {
+	w := &waiter{on: on, done: make(chan error, 1)}
+	a.waiting = append(a.waiting, w)
+	return w
+}
+
+// thaw continues a PAUSED instance.
+func (a *actor) thaw(to instance.State) error {
+	began := time.Now()
+	rec := a.rec
+	rec.State = to
+	if err := a.save(rec); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(a.e.ctx, actTimeout)
+	defer cancel()
+	if err := a.life.Resume(ctx); err != nil {
+		a.condemn(instance.VMDied)
+		return err
+	}
+	a.active = time.Now()
+	a.woke(instance.Paused, began, map[string]time.Duration{"resume": time.Since(began)})
+	return nil
+}
+
+// woke remembers a return to RUNNING.
+func (a *actor) woke(from instance.State, began time.Time, stages map[string]time.Duration) {
+	rec := a.rec
+	rec.AddWake(store.Wake{At: began.UTC(), From: from, Took: time.Since(began), Stages: stages})
+	if err := a.save(rec); err != nil {
+		a.e.Log.Error("cannot remember a wake", "instance", a.id, "error", err)
+	}
+}
+
+// launch makes a VM for a STOPPED instance. Everything that can be refused is
+// refused before anything changes. The command's stream goes to attach, unless nil.
+func (a *actor) launch(on instance.Event, attach chan<- Stream) (*waiter, error) {
+	if a.e.isClosing() {
+		return nil, fault.New(fault.Unreachable, "", "", "the daemon is going down")
+	}
+	plan, err := a.e.plan(a.rec)
+	if err != nil {
+		return nil, err
+	}
+	plan.boots.Attached = attach != nil
+	if err := a.listen(); err != nil {
+		return nil, err
+	}
+	rec := a.rec
+	rec.State, rec.Run, rec.UserStopped = instance.Starting, plan.launch.Run, false
+	rec.Backend, rec.Accelerator, rec.Image = plan.backend.Name, plan.backend.Accelerator, plan.files.Digest
+	rec.SecretVersions = plan.versions
+	if err := a.save(rec); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(a.e.ctx)
+	a.boot = &booting{cancel: cancel, began: time.Now(), from: instance.Stopped}
+	w := a.await(on)
+	a.e.wg.Go(func() {
+		defer cancel()
+		life, stream, stages, err := a.e.boot(ctx, plan)
+		if err != nil && a.e.ctx.Err() != nil {
+			return // the daemon ends; the next one finds what there is
+		}
+		a.post(func() { a.booted(life, stream, attach, stages, err) })
+	})
+	return w, nil
+}
+
+// listen opens the instance's ports, if they are closed.
+func (a *actor) listen() error {
+	if a.claim == nil && len(a.rec.Spec.Ports) > 0 {
+		claim, err := a.e.Ports.Claim(a.rec.Spec.Ports)
+		if err != nil {
+			return err
+		}
+		a.claim = claim
+	}
+	if a.claim != nil {
+		a.claim.Serve(a.id)
+	}
+	return nil
+}
+
+// boot makes the VM and starts the command. On an error the VM is gone.
+func (e *Engine) boot(ctx context.Context, p *plan) (Life, Stream, wire.Stages, error) {
+	began := time.Now()
+	if err := e.makeDisk(ctx, p); err != nil {
+		return nil, nil, nil, err
+	}
+	if err := os.MkdirAll(p.launch.RunDir, 0o700); err != nil {
+		return nil, nil, nil, err
+	}
+	life, err := e.Launcher.Launch(ctx, p.launch)
+	if err != nil {
+		return nil, nil, nil, fault.New(fault.BootFailed, "", "boot the VM", "%w", err)
+	}
+	spawned := time.Since(began)
+	stream, stages, err := life.Start(ctx, p.boots)
+	p.boots = instance.Boots{}
+	if err != nil {
+		life.Kill(context.Background(), instance.BootFailed)
+		for range life.Reports() {
+		}
+		return nil, nil, nil, err
+	}
+	if stages == nil {
+		stages = wire.Stages{}
+	}
+	stages["spawn"] = spawned
+	return life, stream, stages, nil
+}
+
+// booted is the end of a start, good or bad.
+func (a *actor) booted(life Life, stream Stream, attach chan<- Stream, stages wire.Stages, err error) {
+	boot := a.boot
+	a.boot = nil
+	if err != nil {
+		a.bootFailed(err)
+		return
+	}
+	a.life = life
+	a.watch(life)
+	if stream != nil {
+		attach <- a.keep(stream, holdAttached)
+	}
+	if a.ending != nil { // a stop came while it was starting
+		go life.Kill(context.Background(), instance.BootFailed)
+		return
+	}
+	step, _ := instance.Next(a.rec.State, instance.Acked)
+	rec := a.rec
+	rec.State, rec.StartedAt = step.To, time.Now().UTC()
+	if err := a.save(rec); err != nil {
+		a.e.Log.Error("cannot remember a start", "instance", a.id, "error", err)
+		a.condemn(instance.VMDied)
+		return
+	}
+	a.active = time.Now()
+	a.woke(boot.from, boot.began, stages)
+	a.release(nil)
+}
+
+// bootFailed goes back to STOPPED with the reason, and tells all who waited.
+func (a *actor) bootFailed(err error) {
+	f := fault.As(err)
+	exit := instance.Exit{Reason: instance.BootFailed, Error: f.Why, At: time.Now().UTC()}
+	switch {
+	case f.Kind == fault.CommandNotFound, f.Kind == fault.CommandNotRunnable:
+		exit.Code = f.Kind.ExitProcess()
+	case a.ending != nil:
+		exit.Reason, exit.Error = a.ending.reason, ""
+	case f.Kind == fault.Internal || errors.Is(err, context.Canceled):
+		f = &fault.Error{Kind: fault.BootFailed, Why: f.Why, Cause: err}
+	}
+	a.over(exit, a.refuse("start", f))
+}
+
+// watch passes a life's reports to the mailbox, and its end.
+func (a *actor) watch(life Life) {
+	a.e.wg.Go(func() {
+		for range life.Reports() {
+			a.post(func() { a.active = time.Now(); a.cpuAt = a.active })
+		}
+		a.post(func() {
+			if a.life == life {
+				a.over(life.Exit(), nil)
+			}
+		})
+	})
+}
+
+// release tells everybody who waits for RUNNING.
+func (a *actor) release(err error) {
+	for _, w := range a.waiting {
+		w.done <- err
+	}
+	a.waiting = nil
+}

@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// secretValue is looked for byte by byte wherever it must not be.
+const secretValue = "hunter2-correct-horse-battery-staple"
+
+// TestMainJob is the one command that Aegis is for.
+func TestMainJob(t *testing.T) {
+	h := newHome(t)
+	h.write(filepath.Join(h.cwd, "app/index.html"), "first\n")
+	if r := h.run(secretValue, "secret", "set", "API_KEY"); r.code != 0 {
+		t.Fatalf("secret set: %+v", r)
+	}
+	out := h.ok("instance", "start", "--name", "web", "--workspace", "./app", "--expose", "80", "--secret", "API_KEY",
+		"--", "python", "-m", "http.server", "80")
+	url := h.url("web")
+	if !strings.Contains(out, url) || !strings.Contains(out, "web") {
+		t.Errorf("start printed %q, want the name and %s", out, url)
+	}
+	h.page(url, "first\n")
+
+	t.Run("an edit is in the next answer", func(t *testing.T) {
+		h.write(filepath.Join(h.cwd, "app/index.html"), "second, and longer\n")
+		h.page(url, "second, and longer\n")
+	})
+	t.Run("a file of the guest is the caller's", func(t *testing.T) {
+		h.ok("exec", "web", "--", "sh", "-c", "pwd > here; mkdir -p d/e; echo deep > d/e/f")
+		for path, want := range map[string]string{"app/here": "/workspace\n", "app/d/e/f": "deep\n"} {
+			body, err := os.ReadFile(filepath.Join(h.cwd, path))
+			if err != nil || string(body) != want {
+				t.Errorf("%s: %q, %v; want %q", path, body, err, want)
+			}
+			info, err := os.Stat(filepath.Join(h.cwd, path))
+			if err != nil || int(info.Sys().(*syscall.Stat_t).Uid) != os.Getuid() {
+				t.Errorf("%s is not ours: %+v %v", path, info, err)
+			}
+		}
+	})
+	t.Run("the secret is in the environments and nowhere else", func(t *testing.T) {
+		server := h.ok("exec", "web", "--", "sh", "-c", `for p in /proc/[0-9]*; do if tr '\0' ' ' <$p/cmdline | grep -q http.server; then tr '\0' '\n' <$p/environ; fi; done`)
+		if !strings.Contains(server, "API_KEY="+secretValue+"\n") {
+			t.Errorf("the server's environment lacks the secret:\n%s", server)
+		}
+		if got := h.ok("exec", "web", "--", "printenv", "API_KEY"); got != secretValue+"\n" {
+			t.Errorf("an exec's environment: %q", got)
+		}
+		h.ok("exec", "web", "--", "sync")
+		h.absent(secretValue)
+		if strings.Contains(h.ok("instance", "info", "web", "--json"), secretValue) {
+			t.Error("info shows the secret")
+		}
+	})
+	t.Run("it says what it is", func(t *testing.T) {
+		info := h.info("web")
+		if info.State != "RUNNING" || info.Net != "none" || info.Isolation == "" || info.Accelerator == "" || len(info.Secrets) != 1 {
+			t.Errorf("info: %+v", info)
+		}
+	})
+	t.Run("delete leaves the workspace alone", func(t *testing.T) {
+		h.ok("instance", "delete", "--force", "web")
+		h.bare()
+		if _, err := os.Stat(filepath.Join(h.cwd, "app/index.html")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// absent searches every file below the home and every process of the host.
+func (h *home) absent(secret string) {
+	h.t.Helper()
+	needle := []byte(secret)
+	filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		body, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(body, needle) {
+			h.t.Errorf("the secret is in %s", path)
+		}
+		return nil
+	})
+	for _, p := range all() {
+		if strings.Contains(p.args, secret) {
+			h.t.Errorf("the secret is in the arguments of %v", p)
+		}
+		if strings.Contains(p.environ, secret) {
+			h.t.Errorf("the secret is in the environment of %v", p)
+		}
+	}
+}
+
+// bare wants no process but the daemon, and no file of an instance or a run.
+func (h *home) bare() {
+	h.t.Helper()
+	h.one("aegisd")
+	if left := h.processes(); len(left) != 1 {
+		h.t.Errorf("processes are left: %v", left)
+	}
+	for _, dir := range []string{"instances", "run", "tmp-workspaces"} {
+		entries, _ := os.ReadDir(filepath.Join(h.dir, dir))
+		for _, entry := range entries {
+			h.t.Errorf("%s/%s is left", dir, entry.Name())
+		}
+	}
+}
