@@ -14,7 +14,7 @@ import (
 // Version says which daemon answers. It works between all versions.
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	var out Version
-	err := c.call(ctx, "ask for the daemon's version", http.MethodGet, "/version", nil, &out)
+	err := c.call(ctx, "reach the daemon", http.MethodGet, "/version", nil, &out)
 	return out, err
 }
 

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+
+	"aegis/client"
+	"aegis/internal/fault"
+	"aegis/internal/paths"
+)
+
+// connect makes a client of the home's daemon, and starts that if none answers.
+func (a *app) connect(ctx context.Context) (*client.Client, error) {
+	home, err := paths.Locate(a.env)
+	if err != nil {
+		return nil, err
+	}
+	c := client.New(home.Socket())
+	if _, err := c.Version(ctx); !fault.Is(err, fault.Unreachable) {
+		return c, err
+	} else if a.noAutostart {
+		return nil, err
+	}
+	return c, a.launch(ctx, home, c)
+}
+
+// ready makes sure that a start has what it needs, and sets up if not.
+func (a *app) ready(ctx context.Context, c *client.Client) error {
+	s, err := c.Status(ctx)
+	if err != nil || s.Ready {
+		return err
+	}
+	return c.Setup(ctx, a.progress)
+}
+
+// connectReady is connect and ready.
+func (a *app) connectReady(ctx context.Context) (*client.Client, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c, a.ready(ctx, c)
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"regexp"
+	"strings"
+
+	"aegis/internal/fault"
+	"aegis/internal/paths"
+)
+
+// hint is the next command to run after a failure, from its kind and its subject;
+// where the same failure asks for different acts, from the verb too.
+func (a *app) hint(f *fault.Error) string {
+	name := quote(f.Subject)
+	switch f.Kind {
+	case fault.Usage, fault.Invalid:
+		return strings.Join(strings.Fields("aegis "+a.verb+" --help"), " ")
+	case fault.NotFound, fault.Ambiguous:
+		return "aegis ps"
+	case fault.NameTaken:
+		return "aegis instance info " + name
+	case fault.PortTaken:
+		return "ss -ltnp"
+	case fault.WrongState:
+		return a.hintState(name)
+	case fault.Workspace:
+		return "ls -ld " + name
+	case fault.SecretMissing:
+		if a.verb == "secret delete" {
+			return "aegis secret list"
+		}
+		return "aegis secret set " + name
+	case fault.CommandNotFound, fault.CommandNotRunnable:
+		return "aegis run -- ls -l /usr/local/bin /usr/bin"
+	case fault.AssetMissing, fault.AssetDamaged:
+		return "aegis setup"
+	case fault.Backend:
+		return "aegis doctor"
+	case fault.BootFailed, fault.Backoff:
+		return a.hintLog(f)
+	}
+	return a.hintDaemon(f)
+}
+
+// hintDaemon is about failures that no instance has caused.
+func (a *app) hintDaemon(f *fault.Error) string {
+	switch f.Kind {
+	case fault.NoSpace:
+		return "df -h " + quote(a.homeDir())
+	case fault.PathTooLong:
+		return `export AEGIS_HOME="$HOME/.aegis"`
+	case fault.Version:
+		return "aegis down && aegis up"
+	case fault.Unreachable:
+		return a.hintUnreachable(f)
+	case fault.Timeout, fault.Cancelled:
+		return "aegis status"
+	}
+	return "tail " + quote(a.logFile())
+}
+
+func (a *app) hintState(name string) string {
+	switch {
+	case a.verb == "exec":
+		return "aegis instance start --name " + name
+	case a.verb == "instance delete":
+		return "aegis instance delete --force " + name
+	case name == "''":
+		return "aegis ps"
+	}
+	return "aegis instance info " + name
+}
+
+// hintLog leads to what the guest said. An ephemeral instance has gone with its log.
+func (a *app) hintLog(f *fault.Error) string {
+	if f.Subject == "" || a.verb == "run" || a.verb == "instance start" {
+		return "aegis doctor"
+	}
+	return "aegis logs " + quote(f.Subject) + " --tail 20"
+}
+
+func (a *app) hintUnreachable(f *fault.Error) string {
+	switch {
+	case f.Subject == daemonProgram:
+		return "make build"
+	case f.Subject == "" || a.verb == "up":
+		return "tail " + quote(a.logFile())
+	}
+	return "aegis up"
+}
+
+func (a *app) homeDir() string {
+	home, err := paths.Locate(a.env)
+	if err != nil {
+		return "~"
+	}
+	return home.Dir
+}
+
+func (a *app) logFile() string {
+	home, err := paths.Locate(a.env)
+	if err != nil {
+		return "~/.aegis/aegisd.log"
+	}
+	return home.DaemonLog()
+}
+
+var plain = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=~-]+$`)
+
+// quote makes text one word of a POSIX shell.
+func quote(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"aegis/client"
+	"aegis/internal/fault"
+)
+
+// manyAtOnce is how many instances a command acts on at the same time.
+const manyAtOnce = 8
+
+// many acts on each name and prints those that succeeded, in order. Each failure
+// is reported; the first one gives the exit status.
+func (a *app) many(ctx context.Context, names []string, act func(context.Context, *client.Client, string) error) error {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(names))
+	slots := make(chan struct{}, manyAtOnce)
+	var group sync.WaitGroup
+	for k, name := range names {
+		slots <- struct{}{}
+		group.Go(func() {
+			errs[k] = act(ctx, c, name)
+			<-slots
+		})
+	}
+	group.Wait()
+	var first error
+	for k, name := range names {
+		if errs[k] == nil {
+			fmt.Fprintln(a.out, name)
+			continue
+		}
+		a.report(errs[k])
+		if first == nil {
+			first = status(fault.As(errs[k]).Kind.Exit())
+		}
+	}
+	return first
+}

@@ -1,0 +1,16 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"aegis/client"
+)
+
+func (a *app) pause() *cobra.Command {
+	return &cobra.Command{Use: "pause NAME...", Short: "Stop the processors; a connection wakes it", Args: a.some("NAME"),
+		RunE: a.do(func(ctx context.Context, _ *cobra.Command, args []string) error {
+			return a.many(ctx, args, func(ctx context.Context, c *client.Client, name string) error { return c.Pause(ctx, name) })
+		})}
+}

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"aegis/internal/fault"
+)
+
+// root is the tree of commands, all in one place.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "aegis", Short: "Run untrusted processes in microVMs of their own",
+		SilenceErrors: true, SilenceUsage: true, Args: a.noSuchCommand, RunE: help,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) { a.verb = verbOf(cmd) },
+	}
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return a.usage(cmd, "%w", err) })
+	root.PersistentFlags().BoolVar(&a.noAutostart, "no-autostart", false, "fail instead of starting the daemon")
+	root.AddCommand(a.setupCommand(), a.up(), a.down(), a.status(), a.doctor(), a.version(),
+		a.run(), a.exec(), a.logs(), a.ps(),
+		a.group("instance", "Start, look at and end instances", a.start(), a.list(), a.info(), a.stop(), a.delete(), a.pause(), a.resume()),
+		a.group("secret", "Keep secrets for instances", a.secretSet(), a.secretList(), a.secretDelete()))
+	return root
+}
+
+// group is a command that only has commands.
+func (a *app) group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: name + " COMMAND", Short: short, Args: a.noSuchCommand, RunE: func(cmd *cobra.Command, _ []string) error {
+		return a.usage(cmd, "it needs a command")
+	}}
+	g.AddCommand(commands...)
+	return g
+}
+
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// verbOf is a command's path without the program's name.
+func verbOf(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return ""
+	}
+	if above := verbOf(cmd.Parent()); above != "" {
+		return above + " " + cmd.Name()
+	}
+	return cmd.Name()
+}
+
+// usage is an error of the command line itself.
+func (a *app) usage(cmd *cobra.Command, why string, args ...any) error {
+	a.verb = verbOf(cmd)
+	what := "read the command line"
+	if a.verb != "" {
+		what = "read the arguments of " + a.verb
+	}
+	return fault.New(fault.Usage, "", what, why, args...)
+}
+
+func (a *app) noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return a.usage(cmd, "there is no command %q", args[0])
+}

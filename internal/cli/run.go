@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"context"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aegis/client"
+	"aegis/internal/fault"
+	"aegis/internal/undo"
+)
+
+// deleteTimeout bounds the deletion at the end of a run.
+const deleteTimeout = 30 * time.Second
+
+func (a *app) run() *cobra.Command {
+	s, tty := &spec{}, false
+	cmd := &cobra.Command{Use: "run [FLAGS] -- COMMAND...", Short: "Run a command in an instance of its own, then delete that",
+		Args: a.beforeDash(0, true),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.begun, a.process = true, true
+			create, err := s.create(a, cmd, args)
+			if err != nil {
+				return err
+			}
+			create.Ephemeral, create.TTY = true, tty
+			if size, ok := a.size(); ok && tty {
+				create.Rows, create.Cols = int(size.Rows), int(size.Cols)
+			}
+			return a.runEphemeral(cmd.Context(), create)
+		}}
+	s.bind(cmd)
+	terminalFlags(cmd, &tty)
+	return cmd
+}
+
+// terminalFlags declares -t, and -i, which asks for what is always so.
+func terminalFlags(cmd *cobra.Command, tty *bool) {
+	cmd.Flags().BoolVarP(tty, "tty", "t", false, "give the command a terminal")
+	cmd.Flags().BoolP("interactive", "i", true, "forward standard input (always on)")
+}
+
+// runEphemeral creates, runs attached and deletes. Until the run begins a signal
+// ends the command; from then on it is the process's.
+func (a *app) runEphemeral(parent context.Context, create client.Create) error {
+	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	c, err := a.connectReady(ctx)
+	if err != nil {
+		return err
+	}
+	made, err := c.Create(ctx, create)
+	if err != nil {
+		return err
+	}
+	defer a.remove(c, made.ID)
+	var u undo.Stack
+	defer u.Run()
+	at, err := a.attach(create.TTY, &u)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return &fault.Error{Kind: fault.Cancelled, What: "run", Why: "it was cancelled"}
+	}
+	stop()
+	return at.until(parent, func(ctx context.Context) (client.ExitStatus, error) { return c.Run(ctx, made.ID, at.IO) })
+}
+
+// remove deletes what a command made for itself, also after Ctrl-C. The daemon
+// may have done so already, or may be at it.
+func (a *app) remove(c *client.Client, id string) {
+	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
+	defer cancel()
+	err := c.Delete(ctx, id, true)
+	if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.WrongState) {
+		a.note("aegis: %v", err)
+	}
+}

@@ -1,0 +1,16 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"aegis/client"
+)
+
+func (a *app) secretDelete() *cobra.Command {
+	return &cobra.Command{Use: "delete NAME...", Short: "Delete stored secrets", Args: a.some("NAME"),
+		RunE: a.do(func(ctx context.Context, _ *cobra.Command, args []string) error {
+			return a.many(ctx, args, func(ctx context.Context, c *client.Client, name string) error { return c.DeleteSecret(ctx, name) })
+		})}
+}

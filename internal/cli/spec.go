@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"aegis/client"
+	"aegis/internal/fault"
+	"aegis/internal/instance"
+)
+
+// spec are the flags of run and instance start that make an instance.
+type spec struct {
+	client.Create
+	workspace, memory, disk string
+	env, envFiles, labels   []string
+}
+
+// bind declares them.
+func (s *spec) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.Name, "name", "", "its name; default: generated")
+	f.StringVar(&s.Image, "image", "", "its root file system; default: Aegis's own image")
+	f.StringVar(&s.workspace, "workspace", "", "`PATH|NAME[:ro]` to mount at /workspace: ./dir, /dir, or a named one")
+	f.StringArrayVar(&s.Expose, "expose", nil, "`[[IP:]HOST:]GUEST[/http|/tcp]` to reach from the host (many)")
+	f.StringArrayVar(&s.Secrets, "secret", nil, "`NAME` of a stored secret for its environment, '*' for all (many)")
+	f.StringArrayVarP(&s.env, "env", "e", nil, "`K=V`, or K to take this environment's value (many)")
+	f.StringArrayVar(&s.envFiles, "env-file", nil, "`FILE` of such lines (many)")
+	f.StringVarP(&s.Workdir, "workdir", "w", "", "`DIR` to run in; default: /workspace if there is one")
+	f.StringVarP(&s.User, "user", "u", "", "`USER` to run as; default: root")
+	f.IntVar(&s.CPUs, "cpus", 0, "processors; default: as configured")
+	f.StringVarP(&s.memory, "memory", "m", "", "`SIZE`, like 512M; default: as configured")
+	f.StringVar(&s.disk, "disk", "", "`SIZE` of its writable disk, like 8G; default: as configured")
+	f.StringVar(&s.PauseAfter, "pause-after", "", "`TIME` of idling until it pauses, like 60s; 0 or never")
+	f.StringVar(&s.StopAfter, "stop-after", "", "`TIME` of being paused until it stops, like 20m; 0 or never")
+	f.StringVar(&s.Net, "net", "", "its network: none")
+	f.StringArrayVar(&s.labels, "label", nil, "`K=V` to find it by (many)")
+	f.StringVar(&s.Backend, "backend", "", "virtual machine monitor; default: chosen by probing")
+}
+
+// create checks what can be checked here, before anything changes, and is what
+// the daemon gets.
+func (s *spec) create(a *app, cmd *cobra.Command, command []string) (client.Create, error) {
+	c := s.Create
+	c.Command = command
+	for _, text := range c.Expose {
+		if _, err := instance.ParseExpose(text); err != nil {
+			return c, err
+		}
+	}
+	var err error
+	if c.Workspace, err = parseWorkspace(s.workspace); err != nil {
+		return c, err
+	}
+	if c.Env, err = a.environment(s.envFiles, s.env); err != nil {
+		return c, err
+	}
+	if c.Labels, err = parseLabels(s.labels); err != nil {
+		return c, err
+	}
+	if c.Memory, err = parseSizeFlag("memory", s.memory); err != nil {
+		return c, err
+	}
+	if c.Disk, err = parseSizeFlag("disk", s.disk); err != nil {
+		return c, err
+	}
+	if cmd.Flags().Changed("cpus") && c.CPUs < 1 {
+		return c, fault.New(fault.Invalid, "", "read --cpus", "%d is less than 1", c.CPUs)
+	}
+	return c, nil
+}
