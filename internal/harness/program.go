@@ -82,7 +82,7 @@ func execute(args []string, files []string, fork func(file string, args []string
 func notRunnable(name string, err error) *fault.Error {
 	switch {
 	case errors.Is(err, syscall.EACCES):
-		return fault.New(fault.CommandNotRunnable, name, "", "%q is not executable for this user", name)
+		return fault.New(fault.CommandNotRunnable, name, "", "%q can't be executed by this user, or the working directory can't be entered", name)
 	case errors.Is(err, syscall.ENOENT):
 		return fault.New(fault.CommandNotRunnable, name, "", "the interpreter of %q is not in the instance", name)
 	case errors.Is(err, syscall.E2BIG):

@@ -1,0 +1,358 @@
+//go:build linux
+
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"aegis/internal/fault"
+	"aegis/internal/guest"
+	"aegis/internal/wire"
+)
+
+// patience is when a test gives up; nothing waits for it.
+const patience = 30 * time.Second
+
+// here is this machine in the place of a VM: nothing is mounted or set.
+type here struct {
+	stopped chan time.Duration
+	ended   chan string
+}
+
+func (here) become(_ wire.Start, mark func(string)) (*cgroups, error) {
+	mark("identity")
+	return nil, nil
+}
+func (here) setClock(wire.Clock) error    { return nil }
+func (here) stats() (wire.Stats, error)   { return readStats("/proc", "/", "/nowhere") }
+func (h here) stop(d time.Duration) error { h.stopped <- d; return nil }
+func (h here) off(why string)             { h.ended <- why }
+
+// reaping is the one reaper of this test binary: it takes every child's exit.
+var reaping = newReaper()
+
+func TestMain(m *testing.M) {
+	go reaping.run()
+	os.Exit(m.Run())
+}
+
+// socketPair is a connected pair of unix sockets.
+func socketPair(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		if ends[i], err = net.FileConn(f); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	return ends[0], ends[1]
+}
+
+// linked is both halves of a link in this process.
+func linked(t *testing.T) (*guest.Link, here) {
+	t.Helper()
+	hostEnd, guestEnd := socketPair(t)
+	machine := here{make(chan time.Duration, 1), make(chan string, 1)}
+	s := newServer(reaping, machine)
+	served := make(chan string, 1)
+	go func() { served <- s.serve(guestEnd) }()
+	link, err := guest.Open(t.Context(), hostEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { link.Close(); <-served })
+	return link, machine
+}
+
+// started is a link whose command has ended.
+func started(t *testing.T) *guest.Link {
+	t.Helper()
+	link, _ := linked(t)
+	p, _, err := link.Start(t.Context(), wire.Start{Hostname: "box", BaseEnv: map[string]string{"BASE": "b", "BOTH": "b"}, Main: wire.Process{Args: []string{"true"}, Dir: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, e := collect(t, p, nil); e.Status() != 0 {
+		t.Fatalf("true ended with %+v", e)
+	}
+	return link
+}
+
+// collect follows a process to its end; each sees the frames that come.
+func collect(t *testing.T, p *guest.Process, each func(wire.FrameType, []byte)) (stdout, stderr []byte, e wire.Exit) {
+	t.Helper()
+	timer := time.AfterFunc(patience, p.Cancel)
+	defer timer.Stop()
+	for {
+		kind, payload, err := p.Next()
+		if err != nil {
+			t.Fatalf("after %.200q, %.200q: %v", stdout, stderr, err)
+		}
+		if each != nil {
+			each(kind, payload)
+		}
+		switch kind {
+		case wire.FrameStdout:
+			stdout = append(stdout, payload...)
+		case wire.FrameStderr:
+			stderr = append(stderr, payload...)
+		case wire.FrameExit:
+			if e, err = wire.ParseExit(payload); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := p.Next(); err != io.EOF {
+				t.Errorf("after the exit: %v", err)
+			}
+			return stdout, stderr, e
+		}
+	}
+}
+
+func TestExec(t *testing.T) {
+	link := started(t)
+	for name, c := range map[string]struct {
+		p           wire.Process
+		out, errout string
+		status      int
+	}{
+		"both streams": {wire.Process{Args: []string{"sh", "-c", "echo out; echo err >&2; exit 3"}}, "out\n", "err\n", 3},
+		"signal":       {wire.Process{Args: []string{"sh", "-c", "kill -9 $$"}}, "", "", 137},
+		"environment":  {wire.Process{Args: []string{"sh", "-c", "echo $BASE $BOTH $OWN $HOSTNAME $TERM"}, Env: map[string]string{"OWN": "o", "BOTH": "o"}}, "b o o box\n", "", 0},
+		"user":         {wire.Process{Args: []string{"sh", "-c", "id -u; id -g; id -G; echo $HOME"}, User: "65534:12", Dir: "/"}, "65534\n12\n12\n/nonexistent\n", "", 0},
+		"directory":    {wire.Process{Args: []string{"pwd"}, Dir: "/usr"}, "/usr\n", "", 0},
+		"left behind":  {wire.Process{Args: []string{"sh", "-c", "sleep 3 & echo now"}}, "now\n", "", 0},
+		"signals":      {wire.Process{Args: []string{"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"}}, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.p.User != "" && os.Getuid() != 0 {
+				t.Skip("pending: another user needs root")
+			}
+			c.p.ID = strings.ReplaceAll(name, " ", "-")
+			begin := time.Now()
+			p, err := link.Exec(t.Context(), c.p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, errout, e := collect(t, p, nil)
+			if string(out) != c.out || string(errout) != c.errout || e.Status() != c.status {
+				t.Errorf("%q, %q, %+v; want %q, %q, %d", out, errout, e, c.out, c.errout, c.status)
+			}
+			if name == "left behind" && time.Since(begin) > 2500*time.Millisecond {
+				t.Errorf("the exit waited for a child in the background")
+			}
+		})
+	}
+}
+
+func TestExecRefused(t *testing.T) {
+	link := started(t)
+	dir := t.TempDir()
+	os.WriteFile(filepath.Join(dir, "plain"), []byte("#!/bin/sh\n"), 0o644)
+	os.WriteFile(filepath.Join(dir, "orphan"), []byte("#!/no/such\n"), 0o755)
+	os.WriteFile(filepath.Join(dir, "script"), []byte("echo ran $1\n"), 0o755)
+	path := map[string]string{"PATH": dir + ":/usr/bin:/bin"}
+	for name, c := range map[string]struct {
+		p    wire.Process
+		kind fault.Kind
+	}{
+		"not there":     {wire.Process{Args: []string{"nonesuch"}, Env: path}, fault.CommandNotFound},
+		"no mode":       {wire.Process{Args: []string{"plain"}, Env: path}, fault.CommandNotRunnable},
+		"interpreter":   {wire.Process{Args: []string{"orphan"}, Env: path}, fault.CommandNotRunnable},
+		"directory":     {wire.Process{Args: []string{dir}}, fault.CommandNotFound},
+		"empty":         {wire.Process{}, fault.Invalid},
+		"workdir":       {wire.Process{Args: []string{"true"}, Dir: "/no/such"}, fault.Invalid},
+		"user":          {wire.Process{Args: []string{"true"}, User: "nobody-here"}, fault.Invalid},
+		"group":         {wire.Process{Args: []string{"true"}, User: "0:nobody-here"}, fault.Invalid},
+		"variable name": {wire.Process{Args: []string{"true"}, Env: map[string]string{"A=B": "c"}}, fault.Invalid},
+	} {
+		c.p.ID = "refused"
+		if _, err := link.Exec(t.Context(), c.p); !fault.Is(err, c.kind) {
+			t.Errorf("%s: %v, want %s", name, err, c.kind)
+		}
+	}
+	p, err := link.Exec(t.Context(), wire.Process{ID: "script", Args: []string{"script", "it"}, Env: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, _, _ := collect(t, p, nil); string(out) != "ran it\n" {
+		t.Errorf("a script without a first line gave %q", out)
+	}
+}
+
+// TestStdin sends far more than the credit through cat, and gets it back.
+func TestStdin(t *testing.T) {
+	link := started(t)
+	p, err := link.Exec(t.Context(), wire.Process{ID: "cat", Args: []string{"cat"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	credit := make(chan int, 1<<12)
+	credit <- wire.InitialCredit
+	go func() {
+		for rest, have := want, 0; len(rest) > 0; {
+			have += <-credit
+			n := min(len(rest), have, wire.MaxFrame)
+			if err := p.Send(wire.FrameStdin, rest[:n]); err != nil {
+				t.Errorf("send: %v", err)
+				return
+			}
+			rest, have = rest[n:], have-n
+			if have > 0 {
+				credit <- 0
+			}
+		}
+		p.Send(wire.FrameStdinEOF, nil)
+	}()
+	out, _, e := collect(t, p, func(kind wire.FrameType, payload []byte) {
+		if kind == wire.FrameCredit {
+			n, _ := wire.ParseCredit(payload)
+			credit <- n
+		}
+	})
+	if !bytes.Equal(out, want) || e.Status() != 0 {
+		t.Errorf("cat gave %d bytes of %d back and %+v", len(out), len(want), e)
+	}
+}
+
+// TestCancel ends a process that reads nothing and writes without end.
+func TestCancel(t *testing.T) {
+	link := started(t)
+	mark := filepath.Join(t.TempDir(), "pid")
+	p, err := link.Exec(t.Context(), wire.Process{ID: "yes", Args: []string{"sh", "-c", "echo $$ > " + mark + "; exec yes"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.Next(); err != nil {
+		t.Fatal(err)
+	}
+	pid, _ := os.ReadFile(mark)
+	p.Cancel()
+	gone := func() bool {
+		_, err := os.Stat("/proc/" + strings.TrimSpace(string(pid)))
+		return errors.Is(err, os.ErrNotExist)
+	}
+	await(t, "the cancelled process to end", gone)
+}
+
+// await polls what has no event.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited %s for %s", patience, what)
+		}
+	}
+}
+
+func TestSignal(t *testing.T) {
+	link := started(t)
+	for _, tty := range []bool{false, true} {
+		p, err := link.Exec(t.Context(), wire.Process{ID: "trap", TTY: tty, Args: []string{"sh", "-c", "trap 'echo got; exit 7' INT; echo ready; while :; do sleep 0.01; done"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := false
+		out, _, e := collect(t, p, func(kind wire.FrameType, payload []byte) {
+			if kind == wire.FrameStdout && !sent {
+				sent = true
+				p.Send(wire.FrameSignal, []byte{byte(unix.SIGINT)})
+			}
+		})
+		if e.Status() != 7 || !bytes.Contains(out, []byte("got")) {
+			t.Errorf("tty %v: %q, %+v", tty, out, e)
+		}
+	}
+}
+
+// TestTerminal checks size, control characters, resizing and the end of input.
+func TestTerminal(t *testing.T) {
+	link := started(t)
+	script := `stty size; test -t 0 && test -t 1 && test -t 2 && echo all; echo $TERM; read x; stty size; cat; echo bye`
+	p, err := link.Exec(t.Context(), wire.Process{ID: "tty", TTY: true, Rows: 11, Cols: 22, Args: []string{"sh", "-c", script}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Send(wire.FrameResize, []byte{0, 33, 0, 44})
+	p.Send(wire.FrameStdin, []byte("line\n"))
+	p.Send(wire.FrameStdinEOF, nil)
+	out, _, e := collect(t, p, nil)
+	for _, want := range []string{"all\r\nxterm", "33 44\r\n", "bye\r\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q lacks %q", out, want)
+		}
+	}
+	if e.Status() != 0 {
+		t.Errorf("ended with %+v", e)
+	}
+}
+
+// TestSlowReader shows that a reader that stops holds back its own process only.
+func TestSlowReader(t *testing.T) {
+	link := started(t)
+	slow, err := link.Exec(t.Context(), wire.Process{ID: "slow", Args: []string{"sh", "-c", "yes | head -c 8000000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quick, err := link.Exec(t.Context(), wire.Process{ID: "quick", Args: []string{"sh", "-c", "yes | head -c 8000000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*guest.Process{quick, slow} {
+		if out, _, e := collect(t, p, nil); len(out) != 8000000 || e.Status() != 0 {
+			t.Errorf("%d bytes, %+v", len(out), e)
+		}
+	}
+}
+
+func TestOrder(t *testing.T) {
+	link, machine := linked(t)
+	if _, err := link.Exec(t.Context(), wire.Process{ID: "x", Args: []string{"true"}}); !fault.Is(err, fault.WrongState) {
+		t.Errorf("exec before start: %v", err)
+	}
+	start := wire.Start{Hostname: "box", Main: wire.Process{Args: []string{"cat"}, Dir: filepath.Join(t.TempDir(), "made", "deep")}}
+	main, stages, err := link.Start(t.Context(), start)
+	if err != nil || stages["command"] == 0 {
+		t.Fatalf("start: %v, %v", stages, err)
+	}
+	if _, _, err := link.Start(t.Context(), start); !fault.Is(err, fault.WrongState) {
+		t.Errorf("second start: %v", err)
+	}
+	if _, err := link.Stats(t.Context()); err != nil {
+		t.Errorf("stats: %v", err)
+	}
+	if err := link.Sync(t.Context()); err != nil {
+		t.Errorf("sync: %v", err)
+	}
+	if err := link.SetClock(t.Context(), time.Now()); err != nil {
+		t.Errorf("clock: %v", err)
+	}
+	main.Send(wire.FrameStdinEOF, nil)
+	collect(t, main, nil)
+	if err := link.Shutdown(t.Context(), 3*time.Second); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if grace := <-machine.stopped; grace != 3*time.Second {
+		t.Errorf("stopped with a grace of %s", grace)
+	}
+	<-machine.ended
+	if _, err := link.Exec(t.Context(), wire.Process{ID: "x", Args: []string{"true"}}); !fault.Is(err, fault.WrongState) {
+		t.Errorf("exec after shutdown: %v", err)
+	}
+}
