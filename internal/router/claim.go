@@ -109,9 +109,10 @@ func (c *Claim) Serve(id string) {
 	}
 }
 
-// Rest closes the connections to the guest that are kept for a next request. The
-// engine calls it before it pauses or stops the instance on a user's word: a
-// request must find no connection that would not wake the instance.
+// Rest makes the next request dial, and so wake: connections to the guest that are
+// kept are closed, and those in use are not kept afterwards. The engine calls it
+// before it pauses or stops the instance on a user's word; after an idle pause
+// there are none, since each counts as activity.
 func (c *Claim) Rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -149,3 +149,15 @@ func TestCloseEndsRequests(t *testing.T) {
 		t.Fatal("an answer that was cut looks whole")
 	}
 }
+
+func TestDrainEndsIdleClients(t *testing.T) {
+	f := app(t, func(http.ResponseWriter, *http.Request) {})
+	claim, addr := expose(t, f, instance.HTTP)
+	c := dialTCP(t, addr)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.ReadFull(c, make([]byte, len("HTTP/1.1 200 OK\r\n")))
+	claim.Drain()
+	if _, err := io.ReadAll(c); err != nil { // a time-out if the connection is left open
+		t.Fatal(err)
+	}
+}

@@ -88,7 +88,7 @@ func (f *fake) kill() {
 }
 
 // app starts an HTTP app, of HTTP/1 and h2c.
-func app(t *testing.T, h http.HandlerFunc) *fake {
+func app(t testing.TB, h http.HandlerFunc) *fake {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.Protocols = new(http.Protocols)
@@ -124,7 +124,7 @@ func rawApp(t *testing.T, serve func(*net.TCPConn)) *fake {
 
 // expose claims one port for the app, and checks at the end that closing it ends
 // every goroutine and every guest connection.
-func expose(t *testing.T, f *fake, protocol string, shape ...func(*Router)) (*Claim, string) {
+func expose(t testing.TB, f *fake, protocol string, shape ...func(*Router)) (*Claim, string) {
 	t.Helper()
 	c, addr := open(t, f, protocol, shape...)
 	c.Serve("inst-web")
@@ -132,7 +132,7 @@ func expose(t *testing.T, f *fake, protocol string, shape ...func(*Router)) (*Cl
 }
 
 // open is expose without Serve.
-func open(t *testing.T, f *fake, protocol string, shape ...func(*Router)) (*Claim, string) {
+func open(t testing.TB, f *fake, protocol string, shape ...func(*Router)) (*Claim, string) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	r := New(f, Options{WakeTimeout: 20 * time.Second})

@@ -62,13 +62,15 @@ func TestAnswerArrivesAsSent(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 299 Odd\r\nContent-Length: 6\r\nConnection: X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\n\r\n<html>")
 	})
 	_, addr := expose(t, f, instance.HTTP)
-	res, body := get(t, "http://"+addr)
-	h := res.Header
-	if res.StatusCode != 299 || body != "<html>" || h.Get("X-End") != "2" || h.Get("X-Hop") != "" || h.Values("Content-Type") != nil {
-		t.Fatal(res, body)
-	}
-	if h.Get("Server-Timing") != "" {
-		t.Fatal("said it waited, though it did not")
+	for range 100 { // the server guesses a type only when body and header go out together
+		res, body := get(t, "http://"+addr)
+		h := res.Header
+		if res.StatusCode != 299 || body != "<html>" || h.Get("X-End") != "2" || h.Get("X-Hop") != "" || h.Values("Content-Type") != nil {
+			t.Fatal(res, body)
+		}
+		if h.Get("Server-Timing") != "" {
+			t.Fatal("said it waited, though it did not")
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type target struct {
 
 	mu      sync.Mutex
 	links   []*link // HTTP/1: the idle ones; HTTP/2: all
+	era     int     // rest begins a new one
 	retired bool    // keep nothing any more
 }
 
@@ -36,6 +37,7 @@ type target struct {
 type link struct {
 	*http.ClientConn
 	h2   bool
+	era  int // of the target when it was dialled: an older one takes no new exchange
 	uses int // exchanges on it now
 	idle *time.Timer
 }
@@ -102,6 +104,9 @@ func (t *target) fault(kind fault.Kind, why string, cause error) error {
 // fresh makes a new HTTP connection to the app, which the caller uses once and
 // gives back with park.
 func (t *target) fresh(ctx context.Context, h2 bool) (*link, time.Duration, error) {
+	t.mu.Lock()
+	era := t.era // before the dial: a rest during it counts
+	t.mu.Unlock()
 	conn, waited, err := t.dial(ctx)
 	if err != nil {
 		return nil, waited, err
@@ -115,7 +120,7 @@ func (t *target) fresh(ctx context.Context, h2 bool) (*link, time.Duration, erro
 		conn.Close()
 		return nil, waited, t.fault(fault.Internal, "the connection broke at once", err)
 	}
-	l := &link{ClientConn: cc, h2: h2, uses: 1}
+	l := &link{ClientConn: cc, h2: h2, era: era, uses: 1}
 	if h2 {
 		t.share(l)
 	}
@@ -137,7 +142,7 @@ func (t *target) kept(h2 bool) *link {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, l := range slices.Backward(t.links) {
-		if l.h2 != h2 || l.Reserve() != nil {
+		if l.h2 != h2 || l.era != t.era || l.Reserve() != nil {
 			continue
 		}
 		if l.idle != nil {
@@ -161,7 +166,7 @@ func (t *target) park(l *link) {
 	if l.uses > 0 {
 		return
 	}
-	if t.retired || l.Available() == 0 || !l.h2 && len(t.links) >= maxKept {
+	if t.retired || l.era != t.era || l.Available() == 0 || !l.h2 && len(t.links) >= maxKept {
 		t.drop(l)
 		return
 	}
@@ -181,10 +186,12 @@ func (t *target) expire(l *link) {
 	}
 }
 
-// rest closes every connection that nothing uses now.
+// rest closes every connection that nothing uses now, and sees to it that the
+// others take no new exchange and are closed after the last.
 func (t *target) rest() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.era++
 	for _, l := range slices.Clone(t.links) {
 		if l.uses == 0 {
 			l.idle.Stop()

@@ -56,7 +56,7 @@ func (v *visitor) reset() {
 }
 
 // gate is a listener whose connections are visitors. At the limit it leaves
-// clients in the kernel's queue.
+// clients in the kernel's queue. While it waits for one it holds that one's slot.
 type gate struct {
 	net.Listener
 	of *visitors
@@ -118,23 +118,27 @@ func (v *visitors) isClosed() bool {
 	}
 }
 
-// work runs f, which close waits for, unless close has been called.
-func (v *visitors) work(f func()) {
+// work runs f, which close waits for, unless close has been called; it reports
+// whether f ran.
+func (v *visitors) work(f func()) bool {
 	v.mu.Lock()
 	if v.isClosed() {
 		v.mu.Unlock()
-		return
+		return false
 	}
 	v.working.Add(1)
 	v.mu.Unlock()
 	defer v.working.Done()
 	f()
+	return true
 }
 
 // handler makes close wait for h's requests.
 func (v *visitors) handler(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		v.work(func() { h(w, req) })
+		if !v.work(func() { h(w, req) }) {
+			panic(http.ErrAbortHandler) // or an empty 200 would go out
+		}
 	})
 }
 

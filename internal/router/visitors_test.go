@@ -2,6 +2,7 @@ package router
 
 import (
 	"net"
+	"net/http"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -78,5 +79,11 @@ func TestCloseGivesUpOnStuckWork(t *testing.T) {
 			t.Error("still waits")
 		}
 		v.work(func() { t.Error("work after close") })
+		defer func() {
+			if recover() != http.ErrAbortHandler {
+				t.Error("a request after close is answered")
+			}
+		}()
+		v.handler(nil).ServeHTTP(nil, nil)
 	})
 }

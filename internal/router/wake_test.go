@@ -143,13 +143,42 @@ func TestRestMakesTheNextRequestDial(t *testing.T) {
 	f := app(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
 	c, addr := expose(t, f, instance.HTTP, func(r *Router) { r.limits.keep = time.Hour })
 	get(t, "http://"+addr)
-	c.Rest()
-	if n := f.open.Load(); n != 0 {
-		t.Fatalf("%d connections outlive Rest", n)
-	}
+	c.Rest() // whether or not the last exchange has given its connection back
+	eventually(t, "kept connections close", func() bool { return f.open.Load() == 0 })
 	get(t, "http://"+addr)
 	if n := f.dials.Load(); n != 2 {
 		t.Fatalf("%d dials", n)
+	}
+}
+
+// TestRestDuringAnExchange rests while a connection is in use: the exchange ends
+// well, and nothing new goes on it, also not another stream of HTTP/2.
+func TestRestDuringAnExchange(t *testing.T) {
+	for name, client := range map[string]*http.Client{"HTTP/1": {Transport: &http.Transport{DisableKeepAlives: true}}, "HTTP/2": h2c(t)} {
+		release := make(chan struct{})
+		f := app(t, func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			if r.URL.Path == "/long" {
+				<-release
+				io.WriteString(w, "whole")
+			}
+		})
+		c, addr := expose(t, f, instance.HTTP, func(r *Router) { r.limits.keep = time.Hour })
+		res, err := client.Get("http://" + addr + "/long")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		c.Rest()
+		fetch(t, client, "http://"+addr)
+		if n := f.dials.Load(); n != 2 {
+			t.Errorf("%s: %d dials", name, n)
+		}
+		close(release)
+		if body, err := io.ReadAll(res.Body); string(body) != "whole" || err != nil {
+			t.Error(name, string(body), err)
+		}
+		eventually(t, "only the new one is kept", func() bool { return f.open.Load() == 1 })
 	}
 }
 
