@@ -2,6 +2,7 @@ package guest
 
 import (
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,12 @@ import (
 // linger is how long a closed connection goes on to be read, so that the last
 // bytes written to it arrive; a reset would overtake them in the guest.
 const linger = 2 * time.Second
+
+// Conn is a dialled port, each of whose directions ends on its own.
+type Conn interface {
+	net.Conn
+	CloseWrite() error
+}
 
 // conn is a dialled port. The mux tells the guest nothing when only reading
 // ends, and the guest would then wait for room in the window for ever.

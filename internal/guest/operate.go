@@ -3,7 +3,6 @@ package guest
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"github.com/libp2p/go-yamux/v5"
@@ -96,7 +95,7 @@ func (l *Link) Exec(ctx context.Context, p wire.Process) (*Process, error) {
 // Dial connects to a TCP port of the guest's loopback. While nothing listens
 // there the guest tries again for wait; then the error is fault.Timeout. The
 // connection has CloseWrite.
-func (l *Link) Dial(ctx context.Context, port uint16, wait time.Duration) (net.Conn, error) {
+func (l *Link) Dial(ctx context.Context, port uint16, wait time.Duration) (Conn, error) {
 	req := wire.Request{Op: wire.OpDial, Dial: &wire.Dial{Port: port, Wait: wait}}
 	stream, _, err := l.open(ctx, "reach the instance's port", req)
 	if err != nil {
