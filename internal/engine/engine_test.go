@@ -304,3 +304,29 @@ func TestAdoption(t *testing.T) {
 		conn.Close()
 	})
 }
+
+// A daemon that was killed in the middle of a start leaves a VM whose command never began.
+func TestAdoptionOfAStartThatNobodyWaitsFor(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.started(client.Create{Name: "box"})
+		a, _ := w.find(t.Context(), "box")
+		rec := a.rec
+		w.Stop(t.Context(), "box", 0)
+		rec.State, rec.Run = instance.Starting, "run-aaaaaaaaaaaa"
+		if err := w.Store.Put(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+		w.leave()
+		dir := w.home.Run(rec.Run).Dir
+		w.launcher.lives[dir] = &fakeLife{ended: make(chan struct{})}
+		w.open()
+		synctest.Wait()
+		w.want("box", "STOPPED")
+		if n := w.launcher.running(); n != 0 {
+			t.Errorf("%d VMs", n)
+		}
+		if view, _ := w.Info(t.Context(), "box"); view.Exit.Reason != instance.BootFailed {
+			t.Errorf("exit: %+v", view.Exit)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package shim
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"aegis/internal/instance"
+	"aegis/internal/logs"
+	"aegis/internal/paths"
+	"aegis/internal/undo"
+	"aegis/internal/vmm/all"
+	"aegis/internal/wire"
+)
+
+// fdReady is the pipe on which the shim says that it listens.
+const fdReady = 3
+
+// Main is the program aegis-shim, with its arguments: none for the owner of a VM,
+// "fs" for the workspace helper. It returns the exit status.
+func Main(args []string) int {
+	ownDescriptors()
+	var err error
+	switch {
+	case len(args) > 0 && args[0] == "fs":
+		err = fsMain(args[1:])
+	case len(args) == 0:
+		err = shimMain()
+	default:
+		err = fmt.Errorf("%q is not a part of it; aegisd starts this program", args[0])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "aegis-shim:", err)
+		return 1
+	}
+	return 0
+}
+
+// shimMain reads its launch from standard input, listens, says so, and lives.
+func shimMain() error {
+	var u undo.Stack
+	defer u.Run()
+	body, err := io.ReadAll(io.LimitReader(os.Stdin, wire.MaxRequest))
+	if err != nil {
+		return fmt.Errorf("read the launch: %w", err)
+	}
+	var launch instance.Launch
+	if err := json.Unmarshal(body, &launch); err != nil {
+		return fmt.Errorf("read the launch: %w", err)
+	}
+	backend, err := all.Find(launch.Backend)
+	if err != nil {
+		return err
+	}
+	log, err := logs.Open(launch.LogDir, launch.Instance, launch.LogSize)
+	if err != nil {
+		return err
+	}
+	r := newRun(launch, log)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: paths.Run{Dir: launch.RunDir}.Socket()})
+	if err != nil {
+		return err
+	}
+	u.Add(func() { listener.Close() })
+	ready := os.NewFile(fdReady, "ready")
+	if _, err := ready.Write([]byte{'\n'}); err != nil {
+		return fmt.Errorf("tell the daemon: %w", err)
+	}
+	ready.Close()
+	go r.serve(listener)
+	r.live(backend)
+	r.farewell()
+	return nil
+}

@@ -1,0 +1,343 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"aegis/internal/fault"
+	"aegis/internal/guest"
+	"aegis/internal/instance"
+	"aegis/internal/logs"
+	"aegis/internal/paths"
+	"aegis/internal/undo"
+	"aegis/internal/vmm"
+	"aegis/internal/wire"
+)
+
+// run is one life of a VM, from its boot to its exit.
+//
+// Lock order: mu alone, never held over I/O.
+type run struct {
+	launch  instance.Launch
+	dir     paths.Run
+	log     *logs.Writer
+	console *console
+
+	booted chan struct{} // closed when boot has succeeded or failed
+	ended  chan struct{} // closed when exit is known and on disk
+
+	// Set before booted is closed, then constant.
+	vm      vmm.VM
+	link    *guest.Link
+	helper  *helper
+	bootErr error
+
+	mu    sync.Mutex
+	start startState
+
+	paused   bool
+	asked    string         // reason of the end that was asked for, or ""
+	main     *wire.Exit     // how the command ended
+	failure  string         // why a part of the run failed
+	exit     *instance.Exit // set before ended is closed
+	watchers map[chan instance.Report]struct{}
+
+	closing sync.Once
+	ops     sync.WaitGroup // connections that are being answered
+}
+
+// startState says how far the one start of a run has come.
+type startState int
+
+const (
+	notStarted startState = iota
+	starting
+	started
+)
+
+func newRun(launch instance.Launch, log *logs.Writer) *run {
+	return &run{
+		launch: launch, dir: paths.Run{Dir: launch.RunDir}, log: log, console: &console{},
+		booted: make(chan struct{}), ended: make(chan struct{}),
+		watchers: map[chan instance.Report]struct{}{},
+	}
+}
+
+// live boots the VM, waits for its end, and leaves exit.json. It returns when
+// nothing of the run is left but its directory.
+func (r *run) live(backend vmm.Backend) {
+	vm, err := r.boot(backend)
+	if err == nil {
+		r.vm = vm
+		stop := r.sample(vm)
+		defer stop()
+		err = r.open(vm)
+	}
+	r.bootErr = err
+	close(r.booted)
+	switch {
+	case vm == nil:
+	case err != nil:
+		vm.Close()
+	default:
+		<-vm.Done()
+	}
+	r.finish()
+}
+
+// boot opens every file, starts the monitor, and closes the files again.
+func (r *run) boot(backend vmm.Backend) (vmm.VM, error) {
+	var files undo.Stack
+	defer files.Run()
+	open := func(name string, flag int) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, 0)
+		if err == nil {
+			files.Add(func() { f.Close() })
+		}
+		return f, err
+	}
+	cfg := vmm.Config{Dir: r.dir.VMM(), CPUs: r.launch.CPUs, Memory: r.launch.Memory,
+		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Console: r.console, Log: os.Stderr}
+	var err error
+	if err = os.Mkdir(cfg.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if cfg.Kernel, err = open(r.launch.Kernel, os.O_RDONLY); err != nil {
+		return nil, err
+	}
+	if cfg.Initrd, err = open(r.launch.Initrd, os.O_RDONLY); err != nil {
+		return nil, err
+	}
+	base, err := open(r.launch.Base, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := open(r.launch.Disk, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Disks = []vmm.Disk{
+		{Serial: instance.SerialBase, File: base, ReadOnly: true},
+		{Serial: instance.SerialDisk, File: disk},
+	}
+	return backend.Boot(context.Background(), cfg)
+}
+
+// open starts the workspace helper and says hello to the harness.
+func (r *run) open(vm vmm.VM) error {
+	ctx, cancel := context.WithTimeout(context.Background(), r.launch.BootTimeout)
+	defer cancel()
+	go func() { // a monitor that ends must not leave us waiting for a hello
+		select {
+		case <-vm.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if r.launch.Workspace != nil {
+		channel, err := vm.Channel(ctx, vmm.PortFS)
+		if err != nil {
+			return fmt.Errorf("take the workspace's channel: %w", err)
+		}
+		defer channel.Close() // the helper has its own descriptor
+		if r.helper, err = startHelper(r.launch.Workspace, channel); err != nil {
+			return err
+		}
+		go r.watchHelper(r.helper)
+	}
+	channel, err := vm.Channel(ctx, vmm.PortControl)
+	if err != nil {
+		return fmt.Errorf("take the control channel: %w", err)
+	}
+	r.link, err = guest.Open(ctx, channel)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && vm.Err() == nil && !isDone(vm.Done()):
+		return fmt.Errorf("the guest did not answer within %s", r.launch.BootTimeout)
+	}
+	return err
+}
+
+// watchHelper ends the run when the workspace's server ends first.
+func (r *run) watchHelper(h *helper) {
+	<-h.done
+	if isDone(r.vm.Done()) {
+		return
+	}
+	r.fail(fmt.Sprintf("the workspace's server ended: %v", h.err))
+	r.vm.Close()
+}
+
+// fail keeps the first reason why a part of the run failed.
+func (r *run) fail(why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failure == "" {
+		r.failure = why
+	}
+}
+
+// end stops the run: the command gets SIGTERM, grace, SIGKILL; disks are
+// synchronized; the VM ends. The first caller's reason counts; all wait.
+func (r *run) end(grace time.Duration, reason string) {
+	r.mu.Lock()
+	if r.asked == "" {
+		r.asked = reason
+	}
+	r.mu.Unlock()
+	<-r.booted
+	r.closing.Do(func() { go r.shutdown(grace) })
+	<-r.ended
+}
+
+// kill ends the run at once, whatever it is doing.
+func (r *run) kill(reason string) {
+	r.mu.Lock()
+	if r.asked == "" {
+		r.asked = reason
+	}
+	vm := r.vm
+	r.mu.Unlock()
+	if vm != nil {
+		vm.Close()
+	}
+}
+
+// shutdownSlack is how long unmounting and the guest's reboot may take beyond the
+// grace of its processes; a guest that is slower is killed.
+const shutdownSlack = 15 * time.Second
+
+// shutdown asks the guest to end, and kills the VM if it does not.
+func (r *run) shutdown(grace time.Duration) {
+	if r.vm == nil {
+		return
+	}
+	defer r.vm.Close()
+	if r.bootErr != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace+shutdownSlack)
+	defer cancel()
+	if err := r.vm.Resume(ctx); err != nil {
+		return
+	}
+	if err := r.link.Shutdown(ctx, grace); err != nil && !isDone(r.vm.Done()) {
+		slog.Warn("the guest did not shut down", "error", err)
+		return
+	}
+	select {
+	case <-r.vm.Done():
+	case <-ctx.Done():
+	}
+}
+
+// finish decides why the run ended, and tells the disk and the watchers.
+func (r *run) finish() {
+	if r.link != nil {
+		r.link.Close()
+	}
+	r.helper.stop()
+	exit := r.verdict()
+	r.mu.Lock()
+	first := r.start == started && r.main == nil
+	r.mu.Unlock()
+	if first || exit.Error != "" {
+		r.log.System(fmt.Sprintf("%s: %s", exit.Reason, exit.Error))
+	}
+	r.log.Close()
+	if err := writeExit(r.dir, exit); err != nil {
+		slog.Error("cannot keep the exit", "error", err)
+	}
+	r.mu.Lock()
+	r.exit = &exit
+	r.mu.Unlock()
+	close(r.ended)
+}
+
+// verdict says how this life ended.
+func (r *run) verdict() instance.Exit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	exit := instance.Exit{At: time.Now().UTC()}
+	if r.main != nil {
+		exit.Code, exit.Signal = r.main.Code, r.main.Signal
+	}
+	message, panicked := r.console.Panicked()
+	switch {
+	case r.asked != "":
+		exit.Reason = r.asked
+	case r.main != nil && r.main.OOM:
+		exit.Reason = instance.OutOfMem
+	case r.main != nil:
+		exit.Reason = instance.Exited
+	case r.start != started:
+		exit.Reason, exit.Error = instance.BootFailed, r.bootFailure()
+	case panicked:
+		exit.Reason, exit.Error = instance.GuestPanic, message
+	default:
+		exit.Reason, exit.Error = instance.VMDied, r.deathCause()
+	}
+	return exit
+}
+
+// bootFailure is what a person needs to understand a boot that failed.
+func (r *run) bootFailure() string {
+	why := "the guest ended before its command began"
+	switch {
+	case r.failure != "":
+		why = r.failure
+	case r.bootErr != nil && !errors.Is(r.bootErr, context.Canceled):
+		why = r.bootErr.Error()
+	case r.vm != nil && r.vm.Err() != nil:
+		why = r.vm.Err().Error()
+	}
+	if tail := r.console.Tail(8); len(tail) > 0 {
+		why += "; the guest's console ends with: " + strings.Join(tail, " | ")
+	}
+	return why
+}
+
+func (r *run) deathCause() string {
+	switch err := r.vm.Err(); {
+	case r.failure != "":
+		return r.failure
+	case err == nil:
+		return "the guest switched itself off"
+	default:
+		return err.Error()
+	}
+}
+
+// ready waits for the boot and for nothing else.
+func (r *run) ready(ctx context.Context) error {
+	select {
+	case <-r.booted:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if r.bootErr == nil && !isDone(r.ended) {
+		return nil
+	}
+	select { // the sentence about a failed boot is made when all is down
+	case <-r.ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return fault.New(fault.BootFailed, "", "boot the VM", "%s", r.exit.Error)
+}
+
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,243 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"aegis/internal/fault"
+	"aegis/internal/guest"
+	"aegis/internal/instance"
+	"aegis/internal/wire"
+)
+
+// requestTimeout is how long a connection may take to say what it wants.
+const requestTimeout = 10 * time.Second
+
+// serve answers the daemon until the listener closes.
+func (r *run) serve(l *net.UnixListener) {
+	for {
+		conn, err := l.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			slog.Warn("cannot accept a connection", "error", err)
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		r.ops.Go(func() { r.handle(conn) })
+	}
+}
+
+// handle carries out one operation and closes its connection.
+func (r *run) handle(conn *net.UnixConn) {
+	defer conn.Close()
+	if uid, _, err := peer(conn); err != nil || uid != os.Getuid() {
+		slog.Warn("refused a connection", "uid", uid, "error", err)
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(requestTimeout))
+	var req request
+	if err := wire.ReadMessage(conn, &req, maxMessage); err != nil {
+		return
+	}
+	conn.SetReadDeadline(time.Time{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := r.dispatch(ctx, conn, req); err != nil {
+		answer(conn, reply{Error: toWire(err)})
+	}
+}
+
+// dispatch answers the request itself, or returns an error before it has answered.
+func (r *run) dispatch(ctx context.Context, conn *net.UnixConn, req request) error {
+	switch {
+	case req.Op == opWatch:
+		return r.watch(conn)
+	case req.Op == opStart && req.Boots != nil:
+		return r.serveStart(ctx, conn, req.Boots)
+	case req.Op == opExec && req.Exec != nil:
+		return r.serveExec(ctx, conn, *req.Exec)
+	case req.Op == opDial && req.Dial != nil:
+		return r.serveDial(ctx, conn, *req.Dial)
+	case req.Op == opStop && req.Stop != nil:
+		r.end(req.Stop.Grace, req.Stop.Reason)
+		return answer(conn, reply{})
+	case req.Op == opKill && req.Stop != nil:
+		r.kill(req.Stop.Reason)
+		<-r.ended
+		return answer(conn, reply{})
+	case req.Op == opStats:
+		return r.serveStats(conn)
+	case req.Op == opPause, req.Op == opResume:
+		if err := r.freeze(ctx, req.Op == opPause); err != nil {
+			return err
+		}
+		return answer(conn, reply{})
+	}
+	return fault.New(fault.Version, "", "answer the daemon", "operation %.20q is not known", req.Op)
+}
+
+func answer(conn net.Conn, rep reply) error {
+	conn.SetWriteDeadline(time.Now().Add(requestTimeout))
+	defer conn.SetWriteDeadline(time.Time{})
+	return wire.WriteMessage(conn, rep, maxMessage)
+}
+
+// toWire keeps what the daemon may know of an error.
+func toWire(err error) *wire.Error {
+	f := fault.As(err)
+	return &wire.Error{Kind: f.Kind, Why: f.Why}
+}
+
+// freeze stops or continues the VM's processors. After a pause the guest's clock
+// is behind by its length, and is set.
+func (r *run) freeze(ctx context.Context, pause bool) error {
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	act := r.vm.Resume
+	if pause {
+		act = r.vm.Pause
+	}
+	if err := act(ctx); err != nil {
+		return fmt.Errorf("pause or resume the VM: %w", err)
+	}
+	r.mu.Lock()
+	woke := r.paused && !pause
+	r.paused = pause
+	r.mu.Unlock()
+	if woke {
+		go r.setClock()
+	}
+	return nil
+}
+
+func (r *run) setClock() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.link.SetClock(ctx, time.Now()); err != nil && !isDone(r.vm.Done()) {
+		slog.Warn("cannot set the guest's clock", "error", err)
+	}
+}
+
+// serveDial joins the connection to a port of the guest.
+func (r *run) serveDial(ctx context.Context, conn *net.UnixConn, dial wire.Dial) error {
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dial.Wait+requestTimeout)
+	defer cancel()
+	stream, err := r.link.Dial(ctx, dial.Port, dial.Wait)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if err := answer(conn, reply{}); err != nil {
+		return nil
+	}
+	join(conn, stream)
+	return nil
+}
+
+// serveStats measures the run's processes.
+func (r *run) serveStats(conn net.Conn) error {
+	stats := instance.RunStats{Memory: []instance.ProcessSize{sizeOf("shim", os.Getpid())}}
+	if isDone(r.booted) && r.vm != nil {
+		stats.CPU, _ = cpuTime(r.vm.PID())
+		stats.Memory = append(stats.Memory, sizeOf("vmm", r.vm.PID()))
+		if r.helper != nil {
+			stats.Memory = append(stats.Memory, sizeOf("fs", r.helper.cmd.Process.Pid))
+		}
+	}
+	return answer(conn, reply{Stats: &stats})
+}
+
+// serveExec runs one more process, for as long as its client stays.
+func (r *run) serveExec(ctx context.Context, conn *net.UnixConn, spec wire.Process) error {
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	process, err := r.link.Exec(ctx, spec)
+	if err != nil {
+		return err
+	}
+	defer process.Cancel()
+	if err := answer(conn, reply{}); err != nil {
+		return nil
+	}
+	out := r.outputs(spec.ID)
+	defer out.close()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		relayInput(conn, process, false)
+	}()
+	r.relayOutput(process, out, conn, false)
+	conn.CloseWrite()
+	conn.SetReadDeadline(time.Now().Add(time.Second)) // the client closes once it has the exit
+	<-gone
+	return nil
+}
+
+// serveStart runs the instance's command. Attached, the connection is the
+// command's stream; it may go away without hurting the command.
+func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instance.Boots) error {
+	r.mu.Lock()
+	if r.start != notStarted {
+		r.mu.Unlock()
+		return fault.New(fault.WrongState, "", "start the command", "this run was started before")
+	}
+	r.start = starting
+	r.mu.Unlock()
+	begin := time.Now()
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	ready := time.Now()
+	process, stages, err := r.link.Start(ctx, boots.Start)
+	boots.Start = wire.Start{} // the environment may hold secrets
+	if err != nil {
+		r.fail(fault.As(err).Why)
+		r.vm.Close()
+		<-r.ended
+		return err
+	}
+	r.mu.Lock()
+	r.start = started
+	r.mu.Unlock()
+	if stages == nil {
+		stages = wire.Stages{}
+	}
+	stages["boot"], stages["start"] = ready.Sub(begin), time.Since(ready)
+	if err := answer(conn, reply{Stages: stages}); err != nil || !boots.Attached {
+		process.Send(wire.FrameStdinEOF, nil)
+		go r.follow(process, nil)
+		return nil
+	}
+	go relayInput(conn, process, true)
+	r.follow(process, conn)
+	return nil
+}
+
+// follow passes the command's output on until it ends, and then ends the VM.
+func (r *run) follow(process *guest.Process, client *net.UnixConn) {
+	out := r.outputs("")
+	exit, ok := r.relayOutput(process, out, client, true)
+	out.close()
+	if !ok {
+		return // the VM is going or gone; its end says why
+	}
+	r.mu.Lock()
+	r.main = &exit
+	r.mu.Unlock()
+	if client != nil {
+		client.CloseWrite()
+	}
+	r.closing.Do(func() { go r.shutdown(0) })
+}
