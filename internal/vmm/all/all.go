@@ -1,0 +1,95 @@
+// Package all names every backend. It alone imports them, so that adding one is a
+// line here. The shim boots with what Find gives; the daemon only probes.
+package all
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"aegis/internal/accel"
+	"aegis/internal/fault"
+	"aegis/internal/vmm"
+	"aegis/internal/vmm/qemu"
+)
+
+// measured asks for the accelerator once a process.
+var measured = sync.OnceValue(func() accel.Result { return accel.Measure(context.Background()) })
+
+// Accelerator is what package accel found, measured once a process.
+func Accelerator() accel.Result { return measured() }
+
+// Backends lists every backend, the preferred ones first. It measures nothing.
+func Backends() []vmm.Backend {
+	return []vmm.Backend{qemu.Lazy(func() qemu.Accel {
+		if measured().Usable {
+			return qemu.KVM
+		}
+		return qemu.TCG
+	})}
+}
+
+// Find gives the backend of a name; a fault.Invalid lists the names there are.
+func Find(name string) (vmm.Backend, error) { return find(Backends(), name) }
+
+func find(backends []vmm.Backend, name string) (vmm.Backend, error) {
+	var names []string
+	for _, b := range backends {
+		if b.Name() == name {
+			return b, nil
+		}
+		names = append(names, b.Name())
+	}
+	return nil, fault.New(fault.Invalid, name, fmt.Sprintf("find backend %q", name), "the backends are %s", strings.Join(names, ", "))
+}
+
+// Verdict says why a backend is or is not chosen.
+type Verdict struct {
+	Name   string
+	Usable bool // Probe found nothing against it
+	Chosen bool
+	Reason string // one sentence
+	Caps   vmm.Caps
+}
+
+// probeTime bounds the probe of one backend.
+const probeTime = 15 * time.Second
+
+// Choose probes every backend and takes the first usable one, in the order of
+// Backends. With none usable it is a fault.Backend, and the verdicts say why.
+func Choose(ctx context.Context) (vmm.Backend, []Verdict, error) { return choose(ctx, Backends()) }
+
+func choose(ctx context.Context, backends []vmm.Backend) (vmm.Backend, []Verdict, error) {
+	var chosen vmm.Backend
+	var verdicts []Verdict
+	for _, b := range backends {
+		v := Verdict{Name: b.Name(), Caps: b.Caps()}
+		probe, cancel := context.WithTimeout(ctx, probeTime)
+		err := b.Probe(probe)
+		cancel()
+		switch {
+		case err != nil:
+			v.Reason = err.Error()
+		case chosen != nil:
+			v.Usable, v.Reason = true, chosen.Name()+" is preferred"
+		default:
+			chosen = b
+			v.Usable, v.Chosen, v.Reason = true, true, "the first that works here"
+		}
+		verdicts = append(verdicts, v)
+	}
+	if chosen == nil {
+		return nil, verdicts, fault.New(fault.Backend, "", "choose a backend", "none works here: %s", reasons(verdicts))
+	}
+	return chosen, verdicts, nil
+}
+
+func reasons(verdicts []Verdict) string {
+	var out []string
+	for _, v := range verdicts {
+		out = append(out, v.Name+": "+v.Reason)
+	}
+	return strings.Join(out, "; ")
+}
