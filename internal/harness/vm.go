@@ -90,11 +90,11 @@ func furnish(start wire.Start) (*cgroups, error) {
 // guard ends the VM when the workspace is gone: nothing could be read or written
 // any more, and processes would hang in it.
 func (m *vm) guard(w *workspace) {
-	status := <-w.exit
+	<-w.ended
 	if m.stopping.Load() {
 		return
 	}
-	say("workspace: its pump ended with status %d, signal %d", status.ExitStatus(), status.Signal())
+	say("workspace: its pump ended with status %d, signal %d", w.status.ExitStatus(), w.status.Signal())
 	m.off("the workspace is gone")
 }
 

@@ -25,8 +25,9 @@ const (
 
 // workspace is the mount and the process that moves its messages.
 type workspace struct {
-	pid  int
-	exit <-chan unix.WaitStatus
+	pid    int
+	ended  chan struct{}   // closed when the pump has ended
+	status unix.WaitStatus // then
 }
 
 // mountWorkspace mounts and starts the pump, a process of its own since that is
@@ -50,13 +51,18 @@ func mountWorkspace(r *reaper, readOnly bool) (*workspace, error) {
 		Files: []uintptr{0, 1, 2, pumpDev: dev.Fd(), pumpChannel: channel.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
-	w := &workspace{}
-	w.pid, w.exit, err = r.start(func() (int, error) {
+	w := &workspace{ended: make(chan struct{})}
+	var exit <-chan unix.WaitStatus
+	w.pid, exit, err = r.start(func() (int, error) {
 		return syscall.ForkExec("/proc/self/exe", []string{pumpName}, attr)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the workspace's pump: %w", err)
 	}
+	go func() {
+		w.status = <-exit
+		close(w.ended)
+	}()
 	go readAhead()
 	return w, nil
 }
@@ -74,10 +80,10 @@ func (w *workspace) stop() {
 		say("unmount the workspace: %v", err)
 	}
 	select {
-	case <-w.exit:
+	case <-w.ended:
 	case <-time.After(time.Second):
 		unix.Kill(w.pid, unix.SIGKILL)
-		<-w.exit
+		<-w.ended
 	}
 }
 
