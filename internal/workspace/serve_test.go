@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -161,7 +162,10 @@ func FuzzServe(f *testing.F) {
 	f.Add(join(request(35, 2, 1, words(2, 0o644, 0, 0), z("n")), request(opSetlkw, 3, first, make([]byte, 48)),
 		request(21, 4, first, words(1, 0), z("user.k"), []byte("v")), request(4, 5, first, setattr(0xffff, 0o7777, 1))))
 	f.Add(join(request(opBatchForget, 2, 0, words(1, 0), quads(1, 1)), request(36, 3, 0, quads(2)), request(47, 4, 1, make([]byte, 56))))
+	var said bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&said, nil)))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		said.Reset()
 		c := newClient(t, Options{})
 		c.file(c.path("f"), "text")
 		if err := os.Symlink("../out", c.path("l")); err != nil {
@@ -171,6 +175,9 @@ func FuzzServe(f *testing.F) {
 		Serve(t.Context(), openDir(t, c.root), s, Options{MaxNodes: 1000, MaxHandles: 100})
 		if bytes.Contains(s.Bytes(), []byte(canary)) {
 			t.Error("the canary was read")
+		}
+		if said.Len() > 0 {
+			t.Error(said.String())
 		}
 		c.untouched()
 	})
