@@ -279,6 +279,7 @@ func TestVM(t *testing.T) {
 		t.Errorf("the server answers %q", page)
 	}
 	b.checks(t)
+	b.roundTrips(t)
 	b.kills(t)
 	b.shutdown(t)
 	if e := <-exit; e.Status() != 143 {
@@ -342,6 +343,17 @@ func (b *booted) checks(t *testing.T) {
 	if err != nil || stats.CPU == 0 || stats.MemoryUsed == 0 || stats.DiskTotal == 0 || stats.Processes < 2 {
 		t.Errorf("stats %+v, %v", stats, err)
 	}
+}
+
+// roundTrips prints how long an exec takes; no test asserts a time.
+func (b *booted) roundTrips(t *testing.T) {
+	var took []time.Duration
+	for range 10 {
+		begin := time.Now()
+		b.exec(t, "true", "true")
+		took = append(took, time.Since(begin).Round(100*time.Microsecond))
+	}
+	t.Logf("exec -- true: %v", took)
 }
 
 // kills ends processes by memory and by cancelling.

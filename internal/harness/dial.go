@@ -97,17 +97,16 @@ func (d *dialer) look(ctx context.Context, port uint16) (net.Conn, error) {
 
 // relay connects a stream of the host's to a port.
 func (d *dialer) relay(stream *yamux.Stream, req wire.Dial) error {
-	ctx, cancel := context.WithTimeout(context.Background(), max(0, min(req.Wait, maxDialWait)))
+	ctx, cancel := context.WithTimeout(context.Background(), min(req.Wait, maxDialWait))
 	defer cancel()
-	if req.Wait <= 0 {
-		ctx = context.Background()
-	}
 	var app net.Conn
 	var err error
 	if req.Wait <= 0 {
-		app, err = connect(ctx, req.Port)
+		app, err = connect(context.Background(), req.Port)
 	} else {
+		settle := cancelOnEnd(stream, cancel)
 		app, err = d.dial(ctx, req.Port)
+		settle()
 	}
 	if err != nil {
 		return fault.New(fault.Timeout, "", "", "nothing answers at port %d of the instance: %w", req.Port, err)
@@ -118,6 +117,25 @@ func (d *dialer) relay(stream *yamux.Stream, req wire.Dial) error {
 	}
 	join(stream, app.(*net.TCPConn))
 	return nil
+}
+
+// cancelOnEnd watches a stream on which the host sends nothing yet, and cancels
+// when it ends, so that nobody looks at a port for a client that has gone.
+// settle ends the watch, and must be called before the stream is read.
+func cancelOnEnd(stream *yamux.Stream, cancel context.CancelFunc) (settle func()) {
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		var early [1]byte
+		if _, err := stream.Read(early[:]); err != nil {
+			cancel()
+		}
+	}()
+	return func() {
+		stream.SetReadDeadline(time.Unix(1, 0))
+		<-watched
+		stream.SetReadDeadline(time.Time{})
+	}
 }
 
 // join copies both ways until both directions have ended, each on its own. A

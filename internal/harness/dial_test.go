@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aegis/internal/fault"
+	"aegis/internal/guest"
 	"aegis/internal/vmm"
 )
 
@@ -142,4 +143,24 @@ func TestDialLooksOnce(t *testing.T) {
 	if len(d.looking) != 0 {
 		t.Errorf("%d still look", len(d.looking))
 	}
+}
+
+// TestDialCancelled: nobody looks at a port for a client that has gone.
+func TestDialCancelled(t *testing.T) {
+	host, guestEnd := socketPair(t)
+	s := newServer(reaping, here{})
+	s.with = &settings{}
+	served := make(chan string, 1)
+	go func() { served <- s.serve(guestEnd) }()
+	link, err := guest.Open(t.Context(), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { link.Close(); <-served }()
+	looking := func() int { s.dialer.mu.Lock(); defer s.dialer.mu.Unlock(); return len(s.dialer.looking) }
+	ctx, cancel := cancelled(t)
+	go link.Dial(ctx, freePort(t), time.Hour)
+	await(t, "the dial to look", func() bool { return looking() == 1 })
+	cancel()
+	await(t, "the dial to end", func() bool { return looking() == 0 })
 }
