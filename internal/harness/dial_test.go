@@ -164,3 +164,39 @@ func TestDialCancelled(t *testing.T) {
 	cancel()
 	await(t, "the dial to end", func() bool { return looking() == 0 })
 }
+
+// TestDialAppEndsFirst: the application closes its direction and goes on reading.
+func TestDialAppEndsFirst(t *testing.T) {
+	link := started(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	heard := make(chan string, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		io.WriteString(c, "all I have to say")
+		c.(*net.TCPConn).CloseWrite()
+		all, _ := io.ReadAll(c)
+		heard <- string(all)
+	}()
+	c, err := link.Dial(t.Context(), uint16(l.Addr().(*net.TCPAddr).Port), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(patience, func() { c.SetDeadline(time.Unix(1, 0)) })
+	defer timer.Stop()
+	if got, err := io.ReadAll(c); string(got) != "all I have to say" || err != nil {
+		t.Fatalf("%q, %v", got, err)
+	}
+	io.WriteString(c, "and the rest")
+	c.Close()
+	if got := <-heard; got != "and the rest" {
+		t.Errorf("the application heard %q", got)
+	}
+}
