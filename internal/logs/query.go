@@ -10,6 +10,10 @@ import (
 	"aegis/internal/paths"
 )
 
+// coarse is by how much a file's time may lag behind the clock that the records
+// have: the kernel's tick on most file systems, two seconds on the worst.
+const coarse = 2 * time.Second
+
 // wants reports whether line is a record, and one that the query is about.
 func (q Query) wants(line []byte) bool {
 	if len(line) == 0 || line[0] != '{' {
@@ -70,11 +74,12 @@ func (q Query) scan(dir string, n int, at *position, left *int) (older bool, err
 	if err != nil {
 		return false, err
 	}
-	if info.ModTime().Before(q.Since) {
-		if *at == (position{}) {
-			*at = position{n, info.Size()} // nothing fits so far: go on behind it
+	if info.ModTime().Add(coarse).Before(q.Since) {
+		if *at == (position{}) { // nothing fits so far: go on behind it
+			at.n = n
+			at.off, err = lastNewline(f, info.Size())
 		}
-		return false, nil
+		return false, err
 	}
 	*at = position{n: n}
 	if *left < 0 {

@@ -73,7 +73,7 @@ func (s *Stream) hold(now time.Time, rest []byte) {
 		rest = s.cut(now, rest)
 	}
 	s.keep(rest)
-	if s.w.held > maxHeld {
+	if s.w.held > s.w.maxHeld {
 		s.flush(now)
 	}
 }

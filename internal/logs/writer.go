@@ -21,13 +21,14 @@ const maxHeld = 2 * maxLine
 type Writer struct {
 	instance string
 	maxLine  int // bytes of a record's line
+	maxHeld  int // bytes of unfinished lines, of all streams together
 	maxBatch int // bytes of records before they are written, but for the last one
 
 	mu      sync.Mutex
 	files   files
 	system  *Stream
 	open    map[*Stream]struct{}
-	held    int    // bytes in the buffers of all streams
+	held    int    // bytes of unfinished lines
 	scratch []byte // records on their way
 	lost    int    // records that could not be written, not yet reported
 	closed  bool
@@ -40,7 +41,7 @@ func Open(dir, instance string, capBytes int64) (*Writer, error) {
 	var u undo.Stack
 	defer u.Run()
 	capBytes = max(capBytes, minCap)
-	w := &Writer{instance: instance, open: map[*Stream]struct{}{}}
+	w := &Writer{instance: instance, open: map[*Stream]struct{}{}, maxHeld: maxHeld}
 	// A record takes at most twice its line, so a batch and one record more fit the cap.
 	w.maxLine = int(min(maxLine, capBytes/3))
 	w.maxBatch = int(min(1<<20, capBytes/shares))
