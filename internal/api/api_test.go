@@ -23,9 +23,7 @@ import (
 // ask sends one request to a handler over the fake.
 func ask(t *testing.T, f *apitest.Fake, method, path, body string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	s := f.Services()
-	s.Log = slog.New(slog.DiscardHandler)
-	return serve(api.Handler(s), method, path, body, header...)
+	return serve(api.Handler(f.Services()), method, path, body, header...)
 }
 
 func serve(h http.Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {

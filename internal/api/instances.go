@@ -17,11 +17,17 @@ func (s *server) instances() {
 
 	answer(s, operation("list-instances", http.MethodGet, "/instances", "All instances", http.StatusOK),
 		func(ctx context.Context, _ *struct{}) ([]client.Instance, error) {
-			return array(s.Instances.List(ctx))
+			list, err := array(s.Instances.List(ctx))
+			for k := range list {
+				list[k], _ = whole(list[k], nil)
+			}
+			return list, err
 		})
 
 	answer(s, operation("get-instance", http.MethodGet, "/instances/{ref}", "One instance", http.StatusOK),
-		func(ctx context.Context, in *Target) (client.Instance, error) { return s.Instances.Info(ctx, in.Ref) })
+		func(ctx context.Context, in *Target) (client.Instance, error) {
+			return whole(s.Instances.Info(ctx, in.Ref))
+		})
 
 	type remove struct {
 		Target
@@ -37,4 +43,21 @@ func array[T any](list []T, err error) ([]T, error) {
 		list = []T{}
 	}
 	return list, err
+}
+
+// whole answers [] and {} where an instance has nil, so that clients need not
+// tell the two apart.
+func whole(i client.Instance, err error) (client.Instance, error) {
+	i.Command, _ = array(i.Command, nil)
+	i.Secrets, _ = array(i.Secrets, nil)
+	i.Ports, _ = array(i.Ports, nil)
+	i.AwakeBecause, _ = array(i.AwakeBecause, nil)
+	i.Wakes, _ = array(i.Wakes, nil)
+	if i.Env == nil {
+		i.Env = map[string]string{}
+	}
+	if i.Labels == nil {
+		i.Labels = map[string]string{}
+	}
+	return i, err
 }

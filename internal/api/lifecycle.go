@@ -15,7 +15,9 @@ const defaultGrace = time.Duration(-1)
 // lifecycle registers the verbs that move an instance between its states.
 func (s *server) lifecycle() {
 	answer(s, operation("start-instance", http.MethodPost, "/instances/{ref}/start", "Start or resume; returns when the command runs", http.StatusOK),
-		func(ctx context.Context, in *Target) (client.Instance, error) { return s.Instances.Start(ctx, in.Ref) })
+		func(ctx context.Context, in *Target) (client.Instance, error) {
+			return whole(s.Instances.Start(ctx, in.Ref))
+		})
 
 	type stop struct {
 		Target

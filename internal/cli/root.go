@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"aegis/internal/fault"
@@ -21,7 +23,29 @@ func (a *app) root() *cobra.Command {
 		a.run(), a.exec(), a.logs(), a.ps(),
 		a.group("instance", "Start, look at and end instances", a.start(), a.list(), a.info(), a.stop(), a.delete(), a.pause(), a.resume()),
 		a.group("secret", "Keep secrets for instances", a.secretSet(), a.secretList(), a.secretDelete()))
+	root.SetHelpCommand(a.helpCommand(root))
+	a.tighten(root)
 	return root
+}
+
+// helpCommand refuses what is no command, where cobra's own prints and succeeds.
+func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{Use: "help [COMMAND]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
+		found, rest, err := root.Find(args)
+		if err != nil || len(rest) > 0 {
+			return a.usage(cmd, "there is no command %q", strings.Join(args, " "))
+		}
+		return found.Help()
+	}}
+}
+
+// tighten makes cobra's completion command refuse what it doesn't know.
+func (a *app) tighten(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = a.noSuchCommand
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return a.usage(cmd, "it needs a command") }
+	}
 }
 
 // group is a command that only has commands.

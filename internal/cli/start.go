@@ -44,9 +44,9 @@ func (a *app) start() *cobra.Command {
 // onlyName reports whether nothing but --name describes the instance.
 func onlyName(cmd *cobra.Command, args []string) bool {
 	only := cmd.Flags().Changed("name") && len(args) == 0
-	cmd.LocalNonPersistentFlags().Visit(func(f *pflag.Flag) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "name", "json", "quiet":
+		case "name", "json", "quiet", "no-autostart":
 		default:
 			only = false
 		}

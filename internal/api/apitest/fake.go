@@ -6,6 +6,7 @@ package apitest
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -36,6 +37,7 @@ type Fake struct {
 
 	mu     sync.Mutex
 	list   []*client.Instance
+	made   int
 	values map[string][]byte
 	calls  []string
 	down   chan struct{}
@@ -44,10 +46,12 @@ type Fake struct {
 
 // Services are the fake's own.
 func (f *Fake) Services() api.Services {
-	return api.Services{Instances: (*records)(f), Processes: (*processes)(f), Secrets: (*secrets)(f), Daemon: (*daemon)(f)}
+	return api.Services{Instances: (*records)(f), Processes: (*processes)(f), Secrets: (*secrets)(f), Daemon: (*daemon)(f),
+		Log: slog.New(slog.DiscardHandler)}
 }
 
-// Serve answers at a unix socket until stop, which also ends every connection.
+// Serve answers at a unix socket until stop, which lets a request that is being
+// answered end and then ends every connection.
 func (f *Fake) Serve(socket string) (stop func(), err error) {
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -55,7 +59,12 @@ func (f *Fake) Serve(socket string) (stop func(), err error) {
 	}
 	server := &http.Server{Handler: api.Handler(f.Services())}
 	go server.Serve(l)
-	return func() { server.Close() }, nil
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		server.Shutdown(ctx)
+		server.Close()
+	}, nil
 }
 
 // Calls are the methods that were called, with their main argument.

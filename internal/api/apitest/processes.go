@@ -81,8 +81,9 @@ func conn(fd int) net.Conn {
 	return c
 }
 
-// Shell is a process that knows a few commands: "echo WORDS", "cat", "exit N",
-// "kill N", "sleep" (until a signal), "vanish" (no exit frame), "err WORDS" (to stderr).
+// Shell is a process that knows a few commands: "echo WORDS", "err WORDS" (to
+// stderr), "cat", "exit N", "kill N", "sleep" (until a signal), "stubborn" (which
+// signals don't end), "vanish" (no exit frame).
 func Shell(conn net.Conn, command []string) {
 	name, args := "cat", []string{}
 	if len(command) > 0 {
@@ -100,6 +101,11 @@ func Shell(conn net.Conn, command []string) {
 		fmt.Sscan(args[0], &exit.Signal)
 	case "vanish":
 		return
+	case "stubborn":
+		wire.WriteFrame(conn, wire.FrameStdout, []byte("stubborn\n"))
+		for n := serve(conn, false); n != gone; n = serve(conn, false) {
+			wire.WriteFrame(conn, wire.FrameStdout, fmt.Appendf(nil, "ignored %d\n", n))
+		}
 	case "sleep":
 		wire.WriteFrame(conn, wire.FrameStdout, []byte("sleeping\n"))
 		exit.Signal = serve(conn, false)
@@ -109,6 +115,9 @@ func Shell(conn net.Conn, command []string) {
 	wire.WriteExit(conn, exit)
 }
 
+// gone is what serve returns when the client has gone.
+const gone = -1
+
 // serve echoes stdin, grants credit, and returns at the end of stdin, if echo, or
 // with the number of a signal.
 func serve(conn net.Conn, echo bool) (signal int) {
@@ -116,7 +125,7 @@ func serve(conn net.Conn, echo bool) (signal int) {
 	for {
 		t, payload, err := frames.Next()
 		if err != nil {
-			return int(syscall.SIGHUP)
+			return gone
 		}
 		switch {
 		case t == wire.FrameSignal:
@@ -150,4 +159,9 @@ func (p *processes) Logs(_ context.Context, ref string, q client.LogQuery) (io.R
 		return f.Log(q), nil
 	}
 	return io.NopCloser(bytes.NewReader(nil)), nil
+}
+
+// Text is a log that always holds the same.
+func Text(text string) func(client.LogQuery) io.ReadCloser {
+	return func(client.LogQuery) io.ReadCloser { return io.NopCloser(strings.NewReader(text)) }
 }

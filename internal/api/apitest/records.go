@@ -18,13 +18,14 @@ func (r *records) Create(_ context.Context, spec client.Create) (client.Instance
 		return client.Instance{}, err
 	}
 	defer f.mu.Unlock()
-	n := len(f.list)
+	n := f.made
 	if spec.Name == "" {
 		spec.Name = fmt.Sprintf("calm-otter%d", n)
 	}
 	if _, err := f.find(spec.Name); err == nil {
 		return client.Instance{}, fault.New(fault.NameTaken, spec.Name, fmt.Sprintf("create instance %q", spec.Name), "another instance has this name")
 	}
+	f.made++
 	i := &client.Instance{
 		ID: fmt.Sprintf("inst-aaaaaaaaaaa%c", 'a'+n), Name: spec.Name, State: "STOPPED", Image: "default", Command: spec.Command,
 		Workdir: spec.Workdir, User: spec.User, Env: spec.Env, Secrets: spec.Secrets, Workspace: spec.Workspace, Ports: []client.Port{},

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"aegis/client"
+	"aegis/internal/api/apitest"
+	"aegis/internal/fault"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"aegis":  func() { os.Exit(Main(os.Args[1:])) },
+		"aegisd": fakeDaemon,
+	})
+}
+
+// TestScripts runs each script against a daemon in memory, at the real socket of
+// a home of its own.
+//
+//	code N COMMAND…      run and want this exit status
+//	absent               no daemon runs yet: the stand-in of daemon_test.go is started
+//	fail CALL CODE SUBJECT WHAT WHY
+//	                     a call of the service fails from now on
+//	unready              kernel and image are missing
+//	log FILE             what every log holds
+//	calls                write the service's calls, but Status, to the file calls
+//	reached CALL         wait for a call
+//	value NAME FILE      compare a stored secret, byte by byte
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", Setup: prepare,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": code, "absent": absent, "fail": fail, "unready": unready, "log": logLines, "calls": calls, "reached": reached, "value": value,
+		},
+	})
+}
+
+// scene is the daemon of one script.
+type scene struct {
+	*apitest.Fake
+	stop func()
+
+	mu    sync.Mutex
+	fails map[string]error
+}
+
+type sceneKey struct{}
+
+func sceneOf(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*scene) }
+
+func prepare(env *testscript.Env) error {
+	home, err := os.MkdirTemp("", "aegis") // WorkDir is too long for a socket
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { os.RemoveAll(home) })
+	env.Setenv("AEGIS_HOME", home)
+	env.Setenv("NO_COLOR", "1")
+	s := &scene{fails: map[string]error{}}
+	s.Fake = &apitest.Fake{Fails: s.failure}
+	if s.stop, err = s.Serve(filepath.Join(home, "aegisd.sock")); err != nil {
+		return err
+	}
+	env.Defer(func() { s.stop() })
+	env.Values[sceneKey{}] = s
+	return nil
+}
+
+// failure looks a call up by its first word.
+func (s *scene) failure(call string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, _, _ := strings.Cut(call, " ")
+	return s.fails[name]
+}
+
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if want, _ := strconv.Atoi(args[0]); got != want || neg {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func absent(ts *testscript.TestScript, _ bool, _ []string) { sceneOf(ts).stop() }
+
+func fail(ts *testscript.TestScript, _ bool, args []string) {
+	s := sceneOf(ts)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails[args[0]] = &fault.Error{Kind: fault.Kind(args[1]), Subject: args[2], What: args[3], Why: args[4]}
+}
+
+func unready(ts *testscript.TestScript, _ bool, _ []string) {
+	s := sceneOf(ts)
+	s.Unready = true
+	s.Steps = []client.Progress{{Step: "kernel", Message: "unpacking"}, {Step: "image", Message: "building", Done: 1, Total: 4}}
+}
+
+func logLines(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	sceneOf(ts).Log = apitest.Text(text)
+}
+
+func calls(ts *testscript.TestScript, _ bool, _ []string) {
+	var out strings.Builder
+	for _, c := range sceneOf(ts).Calls() {
+		if c != "Status" {
+			out.WriteString(c + "\n")
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("calls"), []byte(out.String()), 0o600))
+}
+
+// reached polls, since the call comes from another process.
+func reached(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		for _, c := range sceneOf(ts).Calls() {
+			if strings.HasPrefix(c, args[0]) {
+				return
+			}
+		}
+	}
+	ts.Fatalf("the call %q never came", args[0])
+}
+
+func value(ts *testscript.TestScript, _ bool, args []string) {
+	if got, want := string(sceneOf(ts).Value(args[0])), ts.ReadFile(args[1]); got+"\n" != want {
+		ts.Fatalf("secret %s is %q, want %q without its newline", args[0], got, want)
+	}
+}

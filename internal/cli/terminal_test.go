@@ -1,0 +1,163 @@
+//go:build linux
+
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"aegis/internal/api/apitest"
+)
+
+// aegis is the command as a process of its own, with a daemon in memory.
+func aegis(t *testing.T, f *apitest.Fake, args ...string) *exec.Cmd {
+	t.Helper()
+	home, err := os.MkdirTemp("", "aegis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	stop, err := f.Serve(filepath.Join(home, "aegisd.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Args[0] = "aegis" // TestMain goes by it
+	cmd.Env = append(os.Environ(), "AEGIS_HOME="+home)
+	return cmd
+}
+
+func wantStatus(t *testing.T, err error, want int) {
+	t.Helper()
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	}
+	if got != want {
+		t.Errorf("exit status %d (%v), want %d", got, err, want)
+	}
+}
+
+// expect reads until text has come.
+func expect(t *testing.T, r *bufio.Reader, text string) string {
+	t.Helper()
+	var all strings.Builder
+	for !strings.Contains(all.String(), text) {
+		b, err := r.ReadByte()
+		if err != nil {
+			t.Fatalf("%q came, then %v; want %q", &all, err, text)
+		}
+		all.WriteByte(b)
+	}
+	return all.String()
+}
+
+func TestSecondInterruptEndsTheInstance(t *testing.T) {
+	f := &apitest.Fake{}
+	cmd := aegis(t, f, "run", "--name", "x", "--", "stubborn")
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(pipe)
+	expect(t, out, "stubborn\n")
+	for n, s := range map[string]syscall.Signal{"15": syscall.SIGTERM, "1": syscall.SIGHUP, "3": syscall.SIGQUIT} {
+		cmd.Process.Signal(s)
+		expect(t, out, "ignored "+n+"\n")
+	}
+	cmd.Process.Signal(syscall.SIGINT)
+	expect(t, out, "ignored 2\n")
+	cmd.Process.Signal(syscall.SIGINT)
+	io.Copy(io.Discard, out)
+	wantStatus(t, cmd.Wait(), 130)
+	if calls := f.Calls(); !slices.Contains(calls, "Delete force=true inst-aaaaaaaaaaaa") {
+		t.Errorf("calls %q", calls)
+	}
+}
+
+func TestTerminal(t *testing.T) {
+	f := &apitest.Fake{}
+	cmd := aegis(t, f, "run", "-it", "--", "cat")
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	out := bufio.NewReader(terminal)
+	if got := expect(t, typed(terminal, out, "ab"), "b"); got != "ab" {
+		t.Errorf("the terminal echoed: %q", got)
+	}
+	// Raw: Ctrl-C is a byte for the guest's own terminal, and no line is waited for.
+	io.WriteString(terminal, "\x03b")
+	expect(t, out, "\x03b")
+	pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 100})
+	expect(t, out, "size 30x100")
+	cmd.Process.Signal(syscall.SIGTERM)
+	wantStatus(t, cmd.Wait(), 143)
+}
+
+func TestTerminalTellsItsSizeAtTheStart(t *testing.T) {
+	f := &apitest.Fake{}
+	cmd := aegis(t, f, "exec", "-t", "web", "--", "exit", "4")
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	go io.Copy(io.Discard, terminal)
+	wantStatus(t, cmd.Wait(), 125) // there is no such instance
+	if calls := f.Calls(); !slices.Contains(calls, "Exec web exit 4 tty=true 24x80 user= dir=") {
+		t.Errorf("calls %q", calls)
+	}
+}
+
+func TestSecretPromptDoesNotEcho(t *testing.T) {
+	f := &apitest.Fake{}
+	cmd := aegis(t, f, "secret", "set", "KEY")
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	out := bufio.NewReader(terminal)
+	said := expect(t, out, "value of KEY: ")
+	said += expect(t, typed(terminal, out, "s3cr3t\n"), "\n")
+	wantStatus(t, cmd.Wait(), 0)
+	if strings.Contains(said, "s3cr3t") || string(f.Value("KEY")) != "s3cr3t" {
+		t.Errorf("the terminal showed %q, the daemon got %q", said, f.Value("KEY"))
+	}
+}
+
+// typed types text once the prompt's program has switched the echo off.
+func typed(terminal *os.File, out *bufio.Reader, text string) *bufio.Reader {
+	for {
+		state, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+		if err != nil || state.Lflag&unix.ECHO == 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	io.WriteString(terminal, text)
+	return out
+}
