@@ -278,8 +278,8 @@ func TestVM(t *testing.T) {
 	if page := b.get(t, 80); page != "hello from the host" {
 		t.Errorf("the server answers %q", page)
 	}
-	b.checks(t)
 	b.roundTrips(t)
+	b.checks(t)
 	b.kills(t)
 	b.shutdown(t)
 	if e := <-exit; e.Status() != 143 {

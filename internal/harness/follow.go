@@ -50,13 +50,13 @@ func (r *reaper) follow(stream io.ReadWriter, c *child, tty bool) {
 		}
 	}
 	outputs.Wait()
+	p.group.release() // before the exit is told: its ID is free then
 	p.out.exit(exitOf(status, kills))
 	p.leave()
 }
 
 // leave drops what the process had, but not what its children still use.
 func (p *running) leave() {
-	p.group.release()
 	if !p.tty {
 		p.stdin.Close()
 		go discard(p.stderr)
