@@ -5,42 +5,12 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 
-	"aegis/internal/kernel"
 	"aegis/internal/vmm"
 	"aegis/internal/vmm/qemu"
 )
-
-// assets gives a kernel and an initramfs with the contract's init. They come from
-// AEGIS_CACHE when that is set, else they are made for this run.
-func assets(tb testing.TB) (image, initrd string) {
-	tb.Helper()
-	dir := filepath.Join(tb.TempDir(), "kernel")
-	if cache := os.Getenv("AEGIS_CACHE"); cache != "" {
-		dir = filepath.Join(cache, "kernel")
-	}
-	k, err := kernel.Ensure(tb.Context(), dir, runtime.GOARCH, nil)
-	if err != nil {
-		tb.Skipf("pending: no guest kernel can be had here: %v", err)
-	}
-	init := filepath.Join(tb.TempDir(), "init")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", init, "../vmmtest/testdata/init")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		tb.Fatalf("build init: %v\n%s", err, out)
-	}
-	initrd, err = kernel.Initrd(tb.Context(), k, init, tb.TempDir())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return k.Image, initrd
-}
 
 // stamps notes when init's first line is on the console, which comes in pieces.
 type stamps struct {
@@ -61,9 +31,6 @@ func (s stamps) Write(b []byte) (int, error) {
 // runs and until its first byte on the control channel.
 func BenchmarkColdBoot(b *testing.B) {
 	image, initrd := assets(b)
-	if extra := os.Getenv("AEGIS_IMAGE"); extra != "" {
-		image = extra
-	}
 	for b.Loop() {
 		start := time.Now()
 		s := stamps{new(bytes.Buffer), make(chan time.Time, 1)}
@@ -98,7 +65,6 @@ func boot(tb testing.TB, image, initrd string, console stamps) vmm.VM {
 	vm, err := qemu.New(qemu.TCG).Boot(tb.Context(), vmm.Config{
 		Dir: tb.TempDir(), Kernel: k, Initrd: r, CPUs: 1, Memory: 512 << 20,
 		Ports: []vmm.Port{vmm.PortControl}, Console: console, Log: os.Stderr,
-		Args: strings.Fields(os.Getenv("AEGIS_ARGS")),
 	})
 	if err != nil {
 		tb.Fatal(err)

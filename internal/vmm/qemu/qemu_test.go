@@ -1,0 +1,37 @@
+package qemu_test
+
+import (
+	"os"
+	"testing"
+
+	"aegis/internal/kernel"
+	"aegis/internal/paths"
+	"aegis/internal/vmm/qemu"
+	"aegis/internal/vmm/vmmtest"
+)
+
+func TestContract(t *testing.T) {
+	image, initrd := assets(t)
+	vmmtest.Run(t, qemu.New(qemu.TCG), vmmtest.Assets{Kernel: image, Initrd: initrd})
+}
+
+// assets gives a kernel and an initramfs with the contract's init.
+func assets(tb testing.TB) (image, initrd string) {
+	tb.Helper()
+	if os.Getenv(paths.EnvCache) == "" {
+		tb.Skip("pending: AEGIS_CACHE names no directory with a kernel (make test sets it)")
+	}
+	home, err := paths.Locate(os.Getenv)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	k, err := kernel.Open(home.Kernels())
+	if err != nil {
+		tb.Skip("pending: " + err.Error())
+	}
+	initrd, err = kernel.Initrd(tb.Context(), k, vmmtest.BuildInit(tb), tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k.Image, initrd
+}
