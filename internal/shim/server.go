@@ -228,7 +228,11 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 // follow passes the command's output on until it ends, and then ends the VM.
 func (r *run) follow(process *guest.Process, client *net.UnixConn) {
 	out := r.outputs("")
-	exit, ok := r.relayOutput(process, out, client, true)
+	var to net.Conn // nil, not a nil *net.UnixConn, when nobody is attached
+	if client != nil {
+		to = client
+	}
+	exit, ok := r.relayOutput(process, out, to, true)
 	out.close()
 	if !ok {
 		return // the VM is going or gone; its end says why
