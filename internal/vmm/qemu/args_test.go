@@ -1,0 +1,107 @@
+package qemu
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"aegis/internal/vmm"
+)
+
+// after is the argument behind a flag, of several the nth.
+func after(args []string, flag string, n int) string {
+	for i, a := range args {
+		if a == flag {
+			if n == 0 {
+				return args[i+1]
+			}
+			n--
+		}
+	}
+	return ""
+}
+
+func TestCommand(t *testing.T) {
+	next := 2
+	p := newPlan(vmm.Config{
+		CPUs: 2, Memory: 300 << 20, Args: []string{"a=b"},
+		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS},
+		Disks: []vmm.Disk{{Serial: "base", ReadOnly: true}, {Serial: "disk"}},
+	}, nil, make([]*os.File, 2), func(*os.File) int { next++; return next })
+	p.accel, p.major, p.tscKHz = TCG, 7, 2300000
+	args := p.command()
+	for _, want := range []struct {
+		flag string
+		n    int
+		text string
+	}{
+		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=multi"}, {"-cpu", 0, "max"},
+		{"-m", 0, "300M"}, {"-smp", 0, "2"}, {"-kernel", 0, "/proc/self/fd/3"}, {"-initrd", 0, "/proc/self/fd/4"},
+		{"-append", 0, "no_timer_check tsc_early_khz=2300000 a=b"},
+		{"-chardev", 0, "socket,id=console,fd=5"},
+		{"-chardev", 2, "socket,id=port1,fd=7"}, {"-device", 2, "chardev=port1,nr=2,name=aegis.fs"},
+		{"-add-fd", 1, "set=1,fd=9"}, {"-blockdev", 0, "read-only=on"}, {"-blockdev", 1, "read-only=off"},
+		{"-device", 4, "drive=disk1,serial=disk"},
+	} {
+		if got := after(args, want.flag, want.n); !strings.Contains(got, want.text) {
+			t.Errorf("%s (%d) is %q, without %q", want.flag, want.n, got, want.text)
+		}
+	}
+	for _, flag := range []string{"-nodefaults", "-no-user-config", "-no-reboot", "-sandbox"} {
+		if !slices.Contains(args, flag) {
+			t.Errorf("%s is missing", flag)
+		}
+	}
+	p.accel, p.major = KVM, 10
+	args = p.command()
+	if line := after(args, "-append", 0); strings.Contains(line, "tsc_early_khz") {
+		t.Errorf("with KVM the guest knows its TSC, yet: %s", line)
+	}
+	if m := after(args, "-M", 0); !strings.Contains(m, "x-option-roms=on") || after(args, "-cpu", 0) != "host" {
+		t.Errorf("with QEMU 10 and KVM: %s, %s", m, after(args, "-cpu", 0))
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	f := os.Stdin
+	good := func() vmm.Config {
+		return vmm.Config{Kernel: f, Initrd: f, CPUs: 1, Memory: 256 << 20,
+			Ports: []vmm.Port{vmm.PortControl}, Disks: []vmm.Disk{{Serial: "base", File: f}}}
+	}
+	if err := check(good()); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*vmm.Config){
+		"no kernel":           func(c *vmm.Config) { c.Kernel = nil },
+		"no initramfs":        func(c *vmm.Config) { c.Initrd = nil },
+		"no processor":        func(c *vmm.Config) { c.CPUs = 0 },
+		"too many processors": func(c *vmm.Config) { c.CPUs = maxCPUs + 1 },
+		"little memory":       func(c *vmm.Config) { c.Memory = 64 << 20 },
+		"odd memory":          func(c *vmm.Config) { c.Memory++ },
+		"option in a port":    func(c *vmm.Config) { c.Ports[0].Name = "a,chardev=b" },
+		"port twice":          func(c *vmm.Config) { c.Ports = append(c.Ports, c.Ports[0]) },
+		"option in a serial":  func(c *vmm.Config) { c.Disks[0].Serial = "a,b=c" },
+		"serial too long":     func(c *vmm.Config) { c.Disks[0].Serial = strings.Repeat("a", 21) },
+		"disk without file":   func(c *vmm.Config) { c.Disks[0].File = nil },
+	} {
+		cfg := good()
+		spoil(&cfg)
+		if check(cfg) == nil {
+			t.Errorf("%s is not refused", name)
+		}
+	}
+}
+
+func TestParseVersion(t *testing.T) {
+	for text, want := range map[string]int{
+		"QEMU emulator version 7.2.22 (Debian 1:7.2)\nCopyright": 7,
+		"QEMU emulator version 10.0.2":                           10,
+		"QEMU emulator version 6.2.0":                            0,
+		"bhyve 1":                                                0,
+	} {
+		if got, err := parseVersion([]byte(text)); got != want || (err != nil) != (want == 0) {
+			t.Errorf("parseVersion(%q) = %d, %v", text, got, err)
+		}
+	}
+}
