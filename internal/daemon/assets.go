@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"aegis/internal/config"
+	"aegis/internal/engine"
+	"aegis/internal/fault"
+	"aegis/internal/image"
+	"aegis/internal/kernel"
+	"aegis/internal/paths"
+	"aegis/internal/vmm"
+	"aegis/internal/vmm/all"
+)
+
+// assets finds what VMs are made from: a backend that works here, a kernel with an
+// initramfs, a root image, blank disks.
+type assets struct {
+	home   paths.Home
+	config config.Config
+	log    *slog.Logger
+
+	choice func() choice // made once: the probes take time and do not change
+
+	mu     sync.Mutex // one set-up at a time
+	initrd sync.Mutex
+}
+
+// choice is which backend is the default and why.
+type choice struct {
+	backend  vmm.Backend
+	verdicts []all.Verdict
+	err      error
+}
+
+// probeTimeout bounds all probes of backends together.
+const probeTimeout = 15 * time.Second
+
+func newAssets(home paths.Home, cfg config.Config, log *slog.Logger) *assets {
+	a := &assets{home: home, config: cfg, log: log}
+	a.choice = sync.OnceValue(func() choice {
+		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+		defer cancel()
+		var c choice
+		c.backend, c.verdicts, c.err = all.Choose(ctx)
+		return c
+	})
+	return a
+}
+
+// Backend is the named one, or the best that works here.
+func (a *assets) Backend(name string) (engine.Backend, error) {
+	c := a.choice()
+	backend := c.backend
+	if name != "" {
+		var err error
+		if backend, err = all.Find(name); err != nil {
+			return engine.Backend{}, err
+		}
+		if err := verdict(c, name); err != nil {
+			return engine.Backend{}, err
+		}
+	} else if c.err != nil {
+		return engine.Backend{}, c.err
+	}
+	caps := backend.Caps()
+	return engine.Backend{Name: backend.Name(), Accelerator: caps.Accelerator, Hardware: caps.Hardware,
+		MaxCPUs: caps.MaxCPUs, MinMemory: caps.MinMemory}, nil
+}
+
+// verdict is why a named backend cannot be used, or nil.
+func verdict(c choice, name string) error {
+	for _, v := range c.verdicts {
+		if v.Name == name && !v.Usable {
+			return fault.New(fault.Backend, name, "use backend "+name, "%s", v.Reason)
+		}
+	}
+	return nil
+}
+
+// Files are the kernel, the initramfs and the root for a VM. Sizes are checked
+// each time; what set-up has not made is a fault.AssetMissing.
+func (a *assets) Files(ctx context.Context, backend, ref string) (engine.Files, error) {
+	img, err := image.Open(a.home.Images(), ref)
+	if err != nil {
+		return engine.Files{}, err
+	}
+	k, err := kernel.Open(a.home.Kernels())
+	if err != nil {
+		return engine.Files{}, err
+	}
+	initrd, err := a.initramfs(ctx, k)
+	if err != nil {
+		return engine.Files{}, err
+	}
+	c := img.Config
+	return engine.Files{Kernel: k.Image, Initrd: initrd, Base: img.Path, BaseType: img.Type, Digest: img.Digest,
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, Workdir: c.Workdir}, nil
+}
+
+// initramfs is the one with the harness of this Aegis. It is made when it is
+// missing, so that an upgrade needs no set-up.
+func (a *assets) initramfs(ctx context.Context, k kernel.Kernel) (string, error) {
+	a.initrd.Lock()
+	defer a.initrd.Unlock()
+	harness, err := companion("aegis-harness")
+	if err != nil {
+		return "", err
+	}
+	return kernel.Initrd(ctx, k, harness, a.home.Kernels())
+}
+
+// Disk makes an instance's writable layer.
+func (a *assets) Disk(ctx context.Context, path string, size int64) error {
+	blank, err := image.Blank(ctx, a.home.Blank(), size)
+	if err != nil {
+		return err
+	}
+	return image.Clone(blank, path)
+}
+
+// ready reports whether a start would find all that set-up makes.
+func (a *assets) ready() error {
+	_, err := a.Files(context.Background(), "", a.config.Image)
+	return err
+}
+
+// report is told what set-up is doing. done and total are bytes; total may be 0.
+type report func(step, message string, done, total int64)
+
+// setup makes what is missing; what is there it checks. One at a time.
+func (a *assets) setup(ctx context.Context, tell report) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, err := a.Backend(a.config.Backend); err != nil {
+		return err
+	}
+	k, err := kernel.Ensure(ctx, a.home.Kernels(), runtime.GOARCH, func(msg string) { tell("kernel", msg, 0, 0) })
+	if err != nil {
+		return err
+	}
+	tell("kernel", "Linux "+k.Version, 0, 0)
+	if _, err := a.initramfs(ctx, k); err != nil {
+		return err
+	}
+	img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), tell)
+	if err != nil {
+		return err
+	}
+	tell("image", "the default image, "+config.FormatSize(img.Size), img.Size, img.Size)
+	if _, err := image.Blank(ctx, a.home.Blank(), a.config.Disk); err != nil {
+		return err
+	}
+	tell("disk", "a blank disk of "+config.FormatSize(a.config.Disk), 0, 0)
+	return nil
+}

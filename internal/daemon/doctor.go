@@ -1,0 +1,162 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"aegis/client"
+	"aegis/internal/accel"
+	"aegis/internal/config"
+	"aegis/internal/fault"
+	"aegis/internal/image"
+	"aegis/internal/kernel"
+	"aegis/internal/paths"
+
+	"golang.org/x/sys/unix"
+)
+
+// The three results of a check.
+const (
+	ok   = "ok"
+	warn = "warn"
+	fail = "fail"
+)
+
+// doctorMain prints every check as JSON. It needs no daemon and changes nothing.
+func doctorMain(out io.Writer) int {
+	checks := examine(os.Getenv)
+	if err := json.NewEncoder(out).Encode(checks); err != nil {
+		return 1
+	}
+	for _, c := range checks {
+		if c.Status == fail {
+			return 1
+		}
+	}
+	return 0
+}
+
+// examine looks at all that a start needs.
+func examine(getenv func(string) string) []client.Check {
+	home, err := paths.Locate(getenv)
+	if err != nil {
+		return []client.Check{{Name: "home", Status: fail, Detail: fault.As(err).Why, Fix: "export AEGIS_HOME=/a/short/path"}}
+	}
+	cfg, err := config.Load(home, getenv)
+	if err != nil {
+		return []client.Check{{Name: "configuration", Status: fail, Detail: fault.As(err).Why, Fix: "edit " + home.Config()}}
+	}
+	a := newAssets(home, cfg, newLog(io.Discard))
+	checks := []client.Check{checkHome(home), checkAccelerator()}
+	checks = append(checks, checkBackends(a, cfg)...)
+	return append(checks, checkPrograms(), checkKernel(home), checkImage(home, cfg), checkDisk(home), checkDescriptors())
+}
+
+// note is a finding that is fine, or the reason why not with what mends it.
+func note(name, detail string, err error, bad, fix string) client.Check {
+	if err == nil {
+		return client.Check{Name: name, Status: ok, Detail: detail}
+	}
+	return client.Check{Name: name, Status: bad, Detail: fault.As(err).Error(), Fix: fix}
+}
+
+func checkHome(home paths.Home) client.Check {
+	err := home.Prepare()
+	return note("home", home.Dir+", sockets as "+home.Socket(), err, fail, "sudo chown -R $(id -un) "+home.Dir)
+}
+
+func checkAccelerator() client.Check {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	r := accel.Measure(ctx)
+	if r.Usable {
+		return client.Check{Name: "accelerator", Status: ok, Detail: fmt.Sprintf("%s: the probe's loop took %s", r.Device, r.Loop)}
+	}
+	detail := "no hardware virtualization, so guests are emulated and slower: " + r.Reason
+	return client.Check{Name: "accelerator", Status: warn, Detail: detail,
+		Fix: "run on a host whose KVM works, or go on: it works without"}
+}
+
+func checkBackends(a *assets, cfg config.Config) []client.Check {
+	c := a.choice()
+	var checks []client.Check
+	for _, v := range c.verdicts {
+		check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason}
+		if !v.Usable {
+			check.Status, check.Fix = warn, "sudo apt-get install qemu-system-x86"
+			if v.Name == cfg.Backend {
+				check.Status = fail
+			}
+		}
+		checks = append(checks, check)
+	}
+	if c.err != nil {
+		checks = append(checks, client.Check{Name: "backend", Status: fail, Detail: fault.As(c.err).Why, Fix: "sudo apt-get install qemu-system-x86"})
+	}
+	return checks
+}
+
+func checkPrograms() client.Check {
+	var missing []string
+	for _, name := range []string{"aegis-shim", "aegis-harness"} {
+		if _, err := companion(name); err != nil {
+			missing = append(missing, fault.As(err).Why)
+		}
+	}
+	if len(missing) > 0 {
+		return client.Check{Name: "programs", Status: fail, Detail: strings.Join(missing, "; "), Fix: "make build, or make install"}
+	}
+	return client.Check{Name: "programs", Status: ok, Detail: "aegis-shim and aegis-harness are beside aegisd"}
+}
+
+func checkKernel(home paths.Home) client.Check {
+	k, err := kernel.Open(home.Kernels())
+	if err == nil {
+		err = k.Verify()
+	}
+	return note("kernel", "Linux "+k.Version, err, fail, "aegis setup")
+}
+
+func checkImage(home paths.Home, cfg config.Config) client.Check {
+	img, err := image.Open(home.Images(), cfg.Image)
+	if err == nil {
+		err = image.Verify(context.Background(), img)
+	}
+	return note("default image", config.FormatSize(img.Size)+", "+img.Digest, err, fail, "aegis setup")
+}
+
+// diskWanted is the free space below which doctor warns: the default image, made
+// anew, and some instances. Bytes.
+const diskWanted = 2 << 30
+
+func checkDisk(home paths.Home) client.Check {
+	var st unix.Statfs_t
+	if err := unix.Statfs(home.Dir, &st); err != nil {
+		return note("disk", "", err, fail, "ls -ld "+home.Dir)
+	}
+	free := int64(st.Bavail) * int64(st.Bsize)
+	detail := config.FormatSize(free) + " free below " + home.Dir
+	if free < diskWanted {
+		return client.Check{Name: "disk", Status: warn, Detail: detail, Fix: "aegis instance list, then aegis instance delete what you do not need"}
+	}
+	return client.Check{Name: "disk", Status: ok, Detail: detail}
+}
+
+// descriptorsWanted is enough for a thousand routed connections at two each.
+const descriptorsWanted = 4096
+
+func checkDescriptors() client.Check {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return note("descriptors", "", err, warn, "ulimit -n 65536")
+	}
+	detail := fmt.Sprintf("at most %d open files", limit.Max)
+	if limit.Max < descriptorsWanted {
+		return client.Check{Name: "descriptors", Status: warn, Detail: detail, Fix: "ulimit -n 65536"}
+	}
+	return client.Check{Name: "descriptors", Status: ok, Detail: detail}
+}

@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"aegis/client"
+	"aegis/internal/engine"
+	"aegis/internal/fault"
+	"aegis/internal/instance"
+	"aegis/internal/version"
+	"aegis/internal/wire"
+)
+
+// Version names the program and what it speaks.
+func (d *daemon) Version() client.Version {
+	return client.Version{Version: version.Version, API: version.API, Guest: fmt.Sprintf("%d.%d", wire.Major, wire.Minor)}
+}
+
+// Status describes the daemon and what it would start VMs with.
+func (d *daemon) Status(ctx context.Context) (client.Status, error) {
+	s := client.Status{Version: version.Version, PID: os.Getpid(), StartedAt: d.started, Home: d.home.Dir, Cache: d.home.Cache,
+		Socket: d.home.Socket(), FrontDoor: d.door, Warnings: append([]string{}, d.warn...), Instances: map[string]int{}}
+	for _, state := range instance.States() {
+		s.Instances[string(state)] = 0
+	}
+	list, err := d.engine.List(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, view := range list {
+		s.Instances[view.State]++
+	}
+	backend, err := d.assets.Backend(d.config.Backend)
+	if err != nil {
+		s.Warnings = append(s.Warnings, fault.As(err).Why)
+	} else {
+		s.Backend, s.Accelerator, s.Isolation = backend.Name, backend.Accelerator, engine.Isolation(backend.Accelerator)
+	}
+	if err := d.assets.ready(); err != nil {
+		s.Warnings = append(s.Warnings, fault.As(err).Error())
+	} else {
+		s.Ready = true
+	}
+	if dir, moved := d.home.SocketsMoved(); moved {
+		s.Warnings = append(s.Warnings, "the path of the home is too long for sockets: they are in "+dir)
+	}
+	return s, nil
+}
+
+// Setup makes what a first start needs.
+func (d *daemon) Setup(ctx context.Context, progress func(client.Progress)) error {
+	return d.assets.setup(ctx, func(step, message string, done, total int64) {
+		progress(client.Progress{Step: step, Message: message, Done: done, Total: total})
+	})
+}
+
+// Down stops every VM; then serve ends.
+func (d *daemon) Down(ctx context.Context) error {
+	if err := d.engine.Down(ctx); err != nil {
+		return err
+	}
+	d.stopOnce.Do(func() { close(d.down) })
+	return nil
+}
