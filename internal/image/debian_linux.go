@@ -3,11 +3,11 @@ package image
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -31,29 +31,14 @@ func debian(ctx context.Context, work string, step func(string, int64, int64)) e
 	cmd := exec.CommandContext(ctx, "mmdebstrap", defaultRecipe.args(mode)...)
 	cmd.Env = defaultRecipe.env(os.Getenv, tmp)
 	cmd.Dir = "/"
-	// Its own group, so that a terminal's Ctrl-C reaches it once, by Cancel.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Its own group, so that a terminal's Ctrl-C reaches it once, by Cancel. It ends
+	// with us, which the kernel counts by thread: this one must not end before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("start mmdebstrap: %w", err)
-	}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		return fmt.Errorf("start mmdebstrap: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start mmdebstrap: %w", err)
-	}
-	said := make(chan []string, 1)
-	go func() { said <- follow(stderr, func(msg string) { step(msg, 0, 0) }) }()
-	converted := convert(stdout, filepath.Join(work, fileRoot))
-	if converted != nil {
-		stdout.Close() // mmdebstrap ends by SIGPIPE
-	}
-	last := <-said
-	ended := cmd.Wait()
+	last, converted, ended := run(cmd, filepath.Join(work, fileRoot), func(msg string) { step(msg, 0, 0) })
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -65,6 +50,30 @@ func debian(ctx context.Context, work string, step func(string, int64, int64)) e
 	return converted
 }
 
+// run converts what a command prints into the file system at path. It returns the
+// command's last messages, how the conversion and how the command ended.
+func run(cmd *exec.Cmd, path string, say func(string)) (last []string, converted, ended error) {
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	said := make(chan []string, 1)
+	go func() { said <- follow(stderr, say) }()
+	converted = convert(stdout, path)
+	if converted != nil {
+		stdout.Close() // the command ends by SIGPIPE
+	}
+	last = <-said
+	return last, converted, cmd.Wait()
+}
+
 // follow passes mmdebstrap's information on and returns the last lines, the
 // errors if there are any.
 func follow(r io.Reader, say func(string)) []string {
@@ -72,8 +81,10 @@ func follow(r io.Reader, say func(string)) []string {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		line := lines.Text()
-		if msg, ok := strings.CutPrefix(line, "I: "); ok && !strings.Contains(msg, "--customize-hook") {
-			say(strings.TrimSuffix(msg, "..."))
+		if msg, ok := strings.CutPrefix(line, "I: "); ok {
+			if msg, ok := strings.CutSuffix(msg, "..."); ok && !strings.Contains(msg, "tempdir") {
+				say(msg) // what takes time ends in dots; the rest is about files
+			}
 			continue
 		}
 		if msg, ok := strings.CutPrefix(line, "E: "); ok {

@@ -1,11 +1,14 @@
 package image
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"aegis/internal/fault"
 )
@@ -54,7 +57,7 @@ func TestSubordinate(t *testing.T) {
 
 func TestFollowKeepsTheErrors(t *testing.T) {
 	var said []string
-	last := follow(strings.NewReader("I: extracting archives...\nE: no space\n"+strings.Repeat("noise\n", 100)), func(msg string) { said = append(said, msg) })
+	last := follow(strings.NewReader("I: extracting archives...\nI: using /tmp/x as tempdir\nE: no space\n"+strings.Repeat("noise\n", 100)), func(msg string) { said = append(said, msg) })
 	if !slices.Equal(said, []string{"extracting archives"}) || !slices.Equal(last, []string{"no space"}) {
 		t.Errorf("said %q, kept %q", said, last)
 	}
@@ -76,5 +79,66 @@ func TestRecipe(t *testing.T) {
 	getenv := func(key string) string { return map[string]string{"API_KEY": "secret", "PATH": "/bin"}[key] }
 	if env := strings.Join(defaultRecipe.env(getenv, "/tmp"), " "); strings.Contains(env, "secret") || !strings.Contains(env, "TMPDIR=/tmp ") {
 		t.Errorf("environment %q", env)
+	}
+}
+
+// fake puts a script in mmdebstrap's place.
+func fake(t *testing.T, text string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("pending: an ordinary user needs subordinate IDs for this")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mmdebstrap"), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+func silent(string, int64, int64) {}
+
+func TestDebianConvertsWhatIsPrinted(t *testing.T) {
+	stream := filepath.Join(t.TempDir(), "tar")
+	if err := os.WriteFile(stream, tree(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fake(t, "echo I: creating tarball... >&2; cat "+stream)
+	var said []string
+	work := t.TempDir()
+	err := debian(t.Context(), work, func(msg string, _, _ int64) { said = append(said, msg) })
+	if err != nil || !slices.Equal(said, []string{"creating tarball"}) {
+		t.Errorf("%v, said %q", err, said)
+	}
+	if info, err := os.Stat(filepath.Join(work, fileRoot)); err != nil || info.Size() < 1<<20 {
+		t.Errorf("%v %v", info, err)
+	}
+}
+
+func TestDebianFails(t *testing.T) {
+	stream := filepath.Join(t.TempDir(), "tar")
+	if err := os.WriteFile(stream, tree(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"before the stream": "echo E: the mirror is down >&2; exit 1",
+		"after the stream":  "cat " + stream + "; echo E: the mirror is down >&2; exit 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake(t, text)
+			err := debian(t.Context(), t.TempDir(), silent)
+			if err == nil || !strings.Contains(err.Error(), "the mirror is down") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestDebianEndsWithItsContext(t *testing.T) {
+	fake(t, "trap 'exit 1' TERM; echo I: waiting... >&2; while :; do sleep 0.05; done")
+	ctx, cancel := context.WithCancel(t.Context())
+	began := time.Now()
+	err := debian(ctx, t.TempDir(), func(string, int64, int64) { cancel() })
+	if !errors.Is(err, context.Canceled) || time.Since(began) > grace {
+		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
