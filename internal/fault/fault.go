@@ -100,10 +100,14 @@ func (e *Error) Error() string {
 // Unwrap gives the private cause to errors.Is and errors.As.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// New makes an Error whose Why is formatted; a %w operand becomes its Cause.
+// New makes an Error whose Why is formatted; %w operands become its Cause.
 func New(kind Kind, subject, what, why string, args ...any) *Error {
 	wrapped := fmt.Errorf(why, args...)
-	return &Error{Kind: kind, Subject: subject, What: what, Why: wrapped.Error(), Cause: errors.Unwrap(wrapped)}
+	cause := errors.Unwrap(wrapped)
+	if _, several := wrapped.(interface{ Unwrap() []error }); several {
+		cause = wrapped
+	}
+	return &Error{Kind: kind, Subject: subject, What: what, Why: wrapped.Error(), Cause: cause}
 }
 
 // As finds the *Error in err's chain, or makes an Internal one of err.

@@ -7,11 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"aegis/internal/fault"
 )
@@ -84,8 +86,8 @@ type Home struct {
 func Locate(getenv func(string) string) (Home, error) {
 	dir := getenv(EnvHome)
 	if dir == "" {
-		user, err := os.UserHomeDir()
-		if err != nil {
+		user := getenv("HOME")
+		if user == "" {
 			return Home{}, fault.New(fault.Invalid, EnvHome, "find the home of Aegis", "neither AEGIS_HOME nor HOME is set")
 		}
 		dir = filepath.Join(user, ".aegis")
@@ -227,15 +229,18 @@ func (r Run) VMM() string { return filepath.Join(r.Dir, nameVMM) }
 func (r Run) Log() string { return filepath.Join(r.Dir, nameShimLog) }
 
 // Prepare makes the home, its sockets' directory and the cache, 0700. It refuses a
-// home that belongs to another user or that others may write to.
+// home that belongs to another user (fault.Invalid), before it makes anything in
+// it, and takes away what others may do there. A full disk is a fault.NoSpace.
 func (h Home) Prepare() error {
 	for _, dir := range []string{h.Dir, h.sockets, h.Runs(), h.Instances(), h.Secrets(), h.Cache, h.Stage()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fault.New(fault.Invalid, dir, "prepare "+h.Dir, "%w", err)
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil && (dir == h.Dir || dir == h.sockets) {
+			err = private(dir)
 		}
-	}
-	for _, dir := range []string{h.Dir, h.sockets} {
-		if err := private(dir); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			return fault.New(fault.NoSpace, dir, "prepare "+h.Dir, "%w", err)
+		}
+		if err != nil {
 			return fault.New(fault.Invalid, dir, "prepare "+h.Dir, "%w", err)
 		}
 	}
