@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"aegis/internal/fault"
 	"aegis/internal/instance"
@@ -40,6 +41,26 @@ func TestClaimChoosesPorts(t *testing.T) {
 		}
 		if host%2 == 0 {
 			t.Errorf("%d is given to another instance", host)
+		}
+	}
+}
+
+func TestPortsKeepTheirOrder(t *testing.T) {
+	r := New(&fake{}, Options{})
+	defer r.Close()
+	c, err := r.Claim([]instance.Port{{Guest: 3}, {Guest: 1}, {Guest: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := c.Ports()
+	c.Close()
+	given[0].Host = 0 // chosen last, and still the first
+	if c, err = r.Claim(given); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range c.Ports() {
+		if p.Guest != given[i].Guest || given[i].Host != 0 && p.Host != given[i].Host {
+			t.Fatalf("%+v\nwant %+v", c.Ports(), given)
 		}
 	}
 }
@@ -107,6 +128,9 @@ func TestClientsQueueUntilServe(t *testing.T) {
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	claim.Serve("inst-web")
 	claim.Serve("inst-other")
+	if claim.id != "inst-web" || len(claim.servers) != 1 {
+		t.Fatal("a second Serve did something")
+	}
 	if got, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(got), "ok") {
 		t.Fatal(string(got), err)
 	}
@@ -152,12 +176,22 @@ func TestCloseEndsRequests(t *testing.T) {
 
 func TestDrainEndsIdleClients(t *testing.T) {
 	f := app(t, func(http.ResponseWriter, *http.Request) {})
-	claim, addr := expose(t, f, instance.HTTP)
-	c := dialTCP(t, addr)
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	claim, addr := expose(t, f, instance.HTTP, func(r *Router) { r.limits.keep = time.Hour })
+	c, late := dialTCP(t, addr), dialTCP(t, addr)
+	ask := "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	io.WriteString(c, ask)
 	io.ReadFull(c, make([]byte, len("HTTP/1.1 200 OK\r\n")))
+	eventually(t, "both are accepted", func() bool {
+		claim.visitors.mu.Lock()
+		defer claim.visitors.mu.Unlock()
+		return len(claim.visitors.open) == 2
+	})
 	claim.Drain()
 	if _, err := io.ReadAll(c); err != nil { // a time-out if the connection is left open
 		t.Fatal(err)
+	}
+	io.WriteString(late, ask) // is answered still, and leaves no kept connection, as expose checks
+	if got, err := io.ReadAll(late); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 200 ") {
+		t.Fatal(string(got), err)
 	}
 }

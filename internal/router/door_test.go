@@ -49,6 +49,15 @@ func TestFrontDoorHosts(t *testing.T) {
 	}
 }
 
+func TestDoorNameIsBounded(t *testing.T) {
+	if _, ok := doorName("65535-" + strings.Repeat("a", 63) + ".localhost"); !ok {
+		t.Error("the longest name there can be is refused")
+	}
+	if _, ok := doorName(strings.Repeat("a", 70) + ".localhost"); ok {
+		t.Error("a longer one is looked up")
+	}
+}
+
 func TestFrontDoorRequestLines(t *testing.T) {
 	_, _, addr := frontDoor(t)
 	for request, want := range map[string]string{

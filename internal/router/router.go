@@ -34,7 +34,8 @@ import (
 type Backend interface {
 	// Dial connects to a guest port of the instance with this ID, waking it first
 	// if need be, and returns when the app listens or ctx ends. The connection has
-	// CloseWrite, and counts as activity until it is closed. waited is how long
+	// CloseWrite, counts as activity until it is closed, and may be closed more than
+	// once and while it is read or written. waited is how long
 	// the wake took, 0 when the instance was running. Errors are *fault.Error
 	// (WrongState when the user stopped it, Timeout, Backoff, BootFailed, NotFound …):
 	// their public part goes to the client.

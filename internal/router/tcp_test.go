@@ -185,3 +185,27 @@ func TestCloseWithAStuckGuest(t *testing.T) {
 		t.Fatalf("%d guest connections outlive Close", n)
 	}
 }
+
+// TestCloseWithAStuckClient has a client that reads nothing, and an app that has
+// filled everything in between.
+func TestCloseWithAStuckClient(t *testing.T) {
+	full := make(chan struct{})
+	f := rawApp(t, func(c *net.TCPConn) {
+		for err := error(nil); err == nil; {
+			c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+			_, err = c.Write(make([]byte, 1<<20))
+		}
+		close(full)
+		io.Copy(io.Discard, c)
+	})
+	claim, addr := expose(t, f, instance.TCP)
+	dialTCP(t, addr)
+	<-full
+	claim.Close()
+	if !claim.visitors.close() {
+		t.Fatal("Close left the client's goroutines behind")
+	}
+	if n := f.open.Load(); n != 0 {
+		t.Fatalf("%d guest connections outlive Close", n)
+	}
+}
