@@ -38,6 +38,9 @@ func (a *archive) add(name string, mode int, data []byte) {
 // trailer ends an archive.
 const trailer = "TRAILER!!!"
 
+// archiveEnd is how every archive ends: the trailer's name, its NUL and its padding.
+const archiveEnd = trailer + "\x00\x00\x00\x00"
+
 // bytes ends the archive.
 func (a *archive) bytes() []byte {
 	a.ino = -1 // inode 0 in the trailer, as others write it

@@ -120,14 +120,14 @@ func whole(path string) bool {
 		return false
 	}
 	defer f.Close()
-	end := make([]byte, 16)
+	end := make([]byte, len(archiveEnd))
 	if _, err := f.Seek(-int64(len(end)), io.SeekEnd); err != nil {
 		return false
 	}
 	if _, err := io.ReadFull(f, end); err != nil {
 		return false
 	}
-	return bytes.Contains(end, []byte(trailer))
+	return string(end) == archiveEnd
 }
 
 // replace writes a file and gives it its name when it is whole.
