@@ -162,6 +162,44 @@ func TestDescriptorsAreShared(t *testing.T) {
 	}
 }
 
+// What the guest renames is found by its new name, and what it removes while it
+// is open stays, though descriptors are short.
+func TestShortOfDescriptorsAfterRenameAndUnlink(t *testing.T) {
+	c := newClient(t, Options{})
+	c.s.nodes.limits.fds = 3
+	c.file(c.path("a"), "")
+	a := c.lookup(1, "a")
+	c.ok(c.call(12, 1, quads(1), z("a"), z("b")))
+	c.ok(c.call(3, a, make([]byte, 16)))
+	c.file(c.path("open"), "")
+	open := c.lookup(1, "open")
+	c.open(open, unix.O_RDWR)
+	c.ok(c.call(10, 1, z("open")))
+	for i := range 8 {
+		c.file(c.path(strconv.Itoa(i)), "")
+		c.ok(c.call(3, c.lookup(1, strconv.Itoa(i)), make([]byte, 16)))
+	}
+	c.ok(c.call(3, open, make([]byte, 16)))
+	c.ok(c.call(3, a, make([]byte, 16)))
+}
+
+// Pages of a mapping have their place, also when the handle appends.
+func TestAppendingHandle(t *testing.T) {
+	c := newClient(t, Options{})
+	c.file(c.path("f"), "0123")
+	f := c.lookup(1, "f")
+	fh := c.open(f, unix.O_WRONLY|unix.O_APPEND)
+	write := func(flags uint32, text string) {
+		body := append(append(quads(fh, 1), words(1, flags)...), quads(0)...)
+		c.ok(c.call(16, f, body, words(unix.O_WRONLY|unix.O_APPEND, 0), []byte(text)))
+	}
+	write(1, "x") // FUSE_WRITE_CACHE
+	write(0, "y")
+	if b, _ := os.ReadFile(c.path("f")); string(b) != "0x23y" {
+		t.Errorf("the file is %q", b)
+	}
+}
+
 func TestNodeCap(t *testing.T) {
 	c := newClient(t, Options{MaxNodes: 20})
 	var ids []uint64

@@ -92,12 +92,16 @@ func TestPumpEnds(t *testing.T) {
 		"giant":                   {binary.NativeEndian.AppendUint32(nil, 1<<31), "announced"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			_, host, ended := start(t)
+			kernel, host, ended := start(t)
 			host.Write(append(test.sent, make([]byte, map[bool]int{true: 16}[test.want == "announced"])...))
 			unix.Shutdown(int(host.Fd()), unix.SHUT_WR)
 			err := <-ended
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("%v, want %q", err, test.want)
+			}
+			n, _, _ := unix.Recvfrom(int(kernel.Fd()), make([]byte, 64), unix.MSG_DONTWAIT)
+			if test.want != "" && n > 0 {
+				t.Errorf("%d bytes of a broken message reached the kernel", n)
 			}
 		})
 	}
