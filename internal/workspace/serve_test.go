@@ -128,6 +128,30 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// A process that has left /proc behind brings the directory with it.
+func TestGivenProc(t *testing.T) {
+	fds, err := unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc := os.NewFile(uintptr(fds), "fds")
+	defer proc.Close()
+	c := newClient(t, Options{Proc: proc})
+	c.file(c.path("f"), "text")
+	f := c.lookup(1, "f")
+	if b := c.ok(c.call(opRead, f, rw(c.open(f, 0), 0, 9))); string(b) != "text" {
+		t.Errorf("read %q", b)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	c = newClient(t, Options{Proc: null}) // it is the given one that is used
+	c.file(c.path("f"), "text")
+	c.want(unix.ENOTDIR, "open by another file")(c.call(14, c.lookup(1, "f"), words(0, 0)))
+}
+
 // A panic is answered with EIO and the server lives on.
 func TestPanicIsAnswered(t *testing.T) {
 	c := newClient(t, Options{})

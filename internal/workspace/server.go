@@ -36,7 +36,7 @@ type server struct {
 func newServer(root *os.File, opts Options) (*server, error) {
 	var u undo.Stack
 	defer u.Run()
-	proc, err := unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	proc, err := openProc(opts.Proc)
 	if err != nil {
 		return nil, fault.New(fault.Workspace, root.Name(), "serve workspace", "/proc/self/fd can't be opened: %w", err)
 	}
@@ -62,6 +62,14 @@ func newServer(root *os.File, opts Options) (*server, error) {
 		proc:          proc,
 		done:          make(chan struct{}),
 	}, nil
+}
+
+// openProc returns a descriptor of /proc/self/fd that is ours to close.
+func openProc(given *os.File) (int, error) {
+	if given != nil {
+		return unix.FcntlInt(given.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	return unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
 // close releases every descriptor. No request may be in work.

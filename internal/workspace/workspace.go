@@ -34,6 +34,8 @@
 // other. Deadlocks of fcntl locks are not detected.
 package workspace
 
+import "os"
+
 // Options say how the directory is shown.
 type Options struct {
 	// ReadOnly refuses with EROFS whatever would change the directory.
@@ -47,6 +49,10 @@ type Options struct {
 	// MaxHandles caps open files and lock owners together; 0 is a third of
 	// RLIMIT_NOFILE, at most 8192. At the cap opening fails with ENFILE.
 	MaxHandles int
+	// Proc is this process's own /proc/self/fd, opened with O_PATH before it
+	// entered a root that has no /proc. Serve opens it itself when nil, and
+	// never closes this one.
+	Proc *os.File `json:"-"`
 }
 
 // nobody owns what belongs to neither the serving user nor the guest; the
