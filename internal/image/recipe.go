@@ -15,7 +15,7 @@ type recipe struct {
 	Packages []string // beside Debian's essential ones, bash among them
 	Exclude  []string // path globs that dpkg leaves out; "+" first: but keep these
 	Hooks    []string // shell, "$1" is the root; run after the packages are set up
-	Epoch    int64    // no file is newer, in seconds of Unix time: equal packages give equal images
+	Epoch    int64    // no file is newer, in seconds of Unix time: equal packages, unpacked in one mode, give equal images
 	Config   Config
 	Format   int // raised when the conversion to a file system changes
 }
