@@ -47,6 +47,13 @@ func TestMeasureLeavesNothing(t *testing.T) {
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(maps), "kvm-vcpu") {
+		t.Error("a virtual processor is still mapped")
+	}
 }
 
 func TestMeasureObeysContext(t *testing.T) {

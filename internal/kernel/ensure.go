@@ -163,16 +163,17 @@ func write(path string, data []byte) error {
 	return nil
 }
 
-// prune removes the other kernels of an architecture. Running guests keep theirs
-// in memory.
+// prune removes the other kernels of an architecture, and what no manifest
+// explains. Running guests keep theirs in memory.
 func prune(dir, version, arch string) {
 	entries, _ := os.ReadDir(dir) // what can't be listed can't be pruned
 	for _, e := range entries {
 		if e.Name() == version || !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if k, err := read(filepath.Join(dir, e.Name())); err == nil && k.Arch == arch {
-			os.RemoveAll(k.Dir)
+		old := filepath.Join(dir, e.Name())
+		if k, err := read(old); err != nil || k.Arch == arch {
+			os.RemoveAll(old)
 		}
 	}
 }
