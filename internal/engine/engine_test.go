@@ -251,6 +251,12 @@ func TestRefusalsChangeNothing(t *testing.T) {
 }
 
 func TestEphemeralGoesWithItsClient(t *testing.T) {
+	for _, half := range []bool{false, true} {
+		goesWithItsClient(t, half)
+	}
+}
+
+func goesWithItsClient(t *testing.T, half bool) {
 	in(t, func(t *testing.T, w *world) {
 		view := w.create(client.Create{Name: "run", Ephemeral: true})
 		if _, err := os.Stat(view.Workspace.Path); err != nil {
@@ -262,7 +268,11 @@ func TestEphemeralGoesWithItsClient(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		w.want("run", "RUNNING")
-		conn.Close()
+		if half {
+			conn.(Stream).CloseWrite()
+		} else {
+			conn.Close()
+		}
 		time.Sleep(time.Second)
 		w.want("run", "gone")
 		if _, err := os.Stat(view.Workspace.Path); !os.IsNotExist(err) {

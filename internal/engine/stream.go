@@ -78,16 +78,29 @@ func (e *Engine) Run(ctx context.Context, ref string) (net.Conn, error) {
 	return &attached{Stream: stream, e: e, a: a}, nil
 }
 
-// attached is the stream of a run's command. An ephemeral instance ends with it.
+// attached is the stream of a run's command. An ephemeral instance ends with its
+// client: when the stream is closed, and when nothing more comes from the client,
+// since one that is there says the end of its input in a frame.
 type attached struct {
 	Stream
 	e *Engine
 	a *actor
 }
 
-// Close ends an ephemeral instance that still runs: its client has gone.
+// CloseWrite says that the client has gone.
+func (s *attached) CloseWrite() error {
+	s.part()
+	return s.Stream.CloseWrite()
+}
+
+// Close ends the stream.
 func (s *attached) Close() error {
-	err := s.Stream.Close()
+	s.part()
+	return s.Stream.Close()
+}
+
+// part ends an ephemeral instance that still runs.
+func (s *attached) part() {
 	s.e.wg.Go(func() {
 		s.a.ask(s.e.ctx, func() error {
 			if s.a.rec.Spec.Ephemeral && s.a.rec.State != instance.Stopped {
@@ -96,7 +109,6 @@ func (s *attached) Close() error {
 			return nil
 		})
 	})
-	return err
 }
 
 // ephemeralGrace is how long the command of a run may take to end when its client has gone.

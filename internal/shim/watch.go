@@ -51,9 +51,10 @@ func tell(conn net.Conn, report instance.Report) error {
 }
 
 // Noise: an idle guest of the default image takes about 1 % of a processor without
-// KVM. More than 4 % of one, over a second, is work.
+// KVM. More than 4 % of one, over a sample, is work. Samples are shorter than half
+// of the shortest pause-after, one second.
 const (
-	sampleEvery = time.Second
+	sampleEvery = 400 * time.Millisecond
 	busyShare   = 0.04
 )
 

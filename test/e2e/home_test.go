@@ -20,7 +20,7 @@ import (
 	"aegis/client"
 )
 
-// bin holds the built programs, cache the kernel and the default image.
+// bin holds the built programs (AEGIS_BIN), cache (AEGIS_CACHE) the kernel and the default image.
 var bin, cache string
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	bin = filepath.Join(root, "bin")
+	if bin = os.Getenv("AEGIS_BIN"); bin == "" {
+		bin = filepath.Join(root, "bin")
+	}
 	if cache = os.Getenv("AEGIS_CACHE"); cache == "" {
 		cache = filepath.Join(root, "build", "cache")
 	}

@@ -112,8 +112,8 @@ func TestSilentJobIsNotPaused(t *testing.T) {
 		t.Errorf("run: %+v", r)
 	}
 	// a detached one does by the processor time it takes
-	h.ok("instance", "start", "--name", "busy", "--pause-after", "1s", "--", "sh", "-c", "while :; do :; done")
-	for range 8 {
+	h.ok("instance", "start", "--name", "busy", "--pause-after", "2s", "--", "sh", "-c", "while :; do :; done")
+	for range 12 {
 		time.Sleep(500 * time.Millisecond) // the passing of time is what is tested
 		if info := h.info("busy"); info.State != "RUNNING" {
 			t.Fatalf("a busy guest is %s", info.State)
@@ -137,7 +137,7 @@ func TestStop(t *testing.T) {
 		t.Error("a stopped instance still listens")
 	}
 	h.ok("instance", "stop", "web") // again is no error
-	h.fails(1, []string{"STOPPED", "hint: aegis instance start"}, "exec", "web", "--", "true")
+	h.fails(125, []string{"STOPPED", "hint: aegis instance start"}, "exec", "web", "--", "true")
 	h.ok("instance", "start", "--name", "web")
 	h.page(url, "page of web\n")
 	if got := h.ok("exec", "web", "--", "cat", "/root/kept"); got != "kept\n" {
@@ -145,7 +145,13 @@ func TestStop(t *testing.T) {
 	}
 
 	// what ignores SIGTERM is killed after its time
-	h.ok("instance", "start", "--name", "deaf", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+	h.ok("instance", "start", "--name", "deaf", "--", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
+	h.eventually(time.Minute, "it ignores SIGTERM", func() error {
+		if log := h.ok("logs", "deaf"); !strings.Contains(log, "ready") {
+			return fmt.Errorf("%q", log)
+		}
+		return nil
+	})
 	began := time.Now()
 	h.ok("instance", "stop", "--time", "2s", "deaf")
 	if took := time.Since(began); took < 2*time.Second {

@@ -176,14 +176,14 @@ func TestLogs(t *testing.T) {
 	if len(lines) != 2002 || lines[0] != "out" || lines[1] != "line 0" || lines[2000] != "line 1999" || lines[2001] != "last without newline" {
 		t.Errorf("%d lines: %q … %q", len(lines), lines[:min(3, len(lines))], lines[max(0, len(lines)-2):])
 	}
-	if got := h.ok("logs", "talk", "--tail", "1", "--stream", "stdout"); got != "last without newline\n" {
+	if got := h.ok("logs", "talk", "--tail", "1", "--stream", "stdout"); got != "last without newline" {
 		t.Errorf("tail: %q", got)
 	}
 	if r := h.run("", "logs", "talk", "--stream", "stderr"); !strings.Contains(r.stdout+r.stderr, "err\n") {
 		t.Errorf("stderr: %+v", r)
 	}
 	h.kill(h.one("aegisd"))
-	if got := h.ok("logs", "talk", "--tail", "1", "--stream", "stdout"); got != "last without newline\n" {
+	if got := h.ok("logs", "talk", "--tail", "1", "--stream", "stdout"); got != "last without newline" {
 		t.Errorf("after the daemon: %q", got)
 	}
 }
