@@ -54,8 +54,9 @@ type waiter struct {
 // errEnded is what an actor that is no more answers.
 var errEnded = errors.New("the instance's owner has ended")
 
-// spawn starts the goroutine of an instance. rec is saved already.
-func (e *Engine) spawn(rec store.Record, claim Claim) *actor {
+// spawn starts the goroutine of an instance, which does first before it takes
+// anything from its mailbox or its clock. rec is saved already.
+func (e *Engine) spawn(rec store.Record, claim Claim, first func(*actor)) *actor {
 	a := &actor{e: e, id: rec.ID, box: make(chan func()), gone: make(chan struct{}), rec: rec, claim: claim,
 		holds: map[string]int{}, active: time.Now(), timer: time.NewTimer(time.Hour)}
 	e.mu.Lock()
@@ -64,13 +65,14 @@ func (e *Engine) spawn(rec store.Record, claim Claim) *actor {
 		e.given[p.Host]++
 	}
 	e.mu.Unlock()
-	e.wg.Go(a.run)
+	e.wg.Go(func() { a.run(first) })
 	return a
 }
 
-func (a *actor) run() {
+func (a *actor) run(first func(*actor)) {
 	defer close(a.gone)
 	defer a.timer.Stop()
+	first(a)
 	for !a.stale {
 		a.rearm()
 		select {

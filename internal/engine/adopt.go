@@ -61,8 +61,8 @@ func (e *Engine) adopt(ctx context.Context, rec store.Record) error {
 	if !rec.UserStopped && len(rec.Spec.Ports) > 0 {
 		claim, warn = e.Ports.Claim(rec.Spec.Ports)
 	}
-	a := e.spawn(rec, claim)
-	return a.ask(ctx, func() error { a.resettle(life, status, warn); return nil })
+	e.spawn(rec, claim, func(a *actor) { a.resettle(life, status, warn) })
+	return nil
 }
 
 // resettle is the first thing that an adopted instance does.

@@ -50,7 +50,7 @@ func (e *Engine) Create(ctx context.Context, c client.Create) (client.Instance, 
 	if err := e.enrol(ctx, &rec, c.Name == ""); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
-	a := e.spawn(rec, claim)
+	a := e.spawn(rec, claim, func(*actor) {})
 	u.Keep()
 	return e.view(ctx, a)
 }
