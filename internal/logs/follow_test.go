@@ -114,6 +114,28 @@ func TestFollowAcrossACutRecord(t *testing.T) {
 	f.want("two")
 }
 
+// TestFollowTakesALastLook lets a file grow and get a successor between the moment
+// a follower has found its end and the moment it looks for the next one.
+func TestFollowTakesALastLook(t *testing.T) {
+	dir := logDir(t)
+	w := create(t, dir, 1<<20)
+	s := w.Stream(Stdout, "")
+	write(t, s, "one\n")
+	f := follow(t, t.Context(), dir, all)
+	f.want("one")
+	r := f.closer.(*reader)
+	if line, err := r.line(); err != io.EOF {
+		t.Fatalf("%q, %v", line, err)
+	}
+	write(t, s, "late\n")
+	w.files.next()
+	write(t, s, "new\n")
+	if err := r.more(); err != nil {
+		t.Fatal(err)
+	}
+	f.want("late", "new")
+}
+
 // TestFollowersSeeEverything has a writer that rotates all the time, and readers
 // that must miss nothing as long as the cap is not reached.
 func TestFollowersSeeEverything(t *testing.T) {

@@ -63,7 +63,8 @@ func backward(f io.ReaderAt, size int64, yield func(off int64, line []byte) bool
 		if len(window) > 0 {
 			i := bytes.LastIndexByte(window[:len(window)-1], '\n')
 			if i >= 0 || start == 0 {
-				if !yield(start+int64(i)+1, window[i+1:]) {
+				line := window[i+1:]
+				if len(line) <= maxRecord && !yield(start+int64(i)+1, line) {
 					return nil
 				}
 				window = window[:i+1]

@@ -18,9 +18,7 @@ import (
 func several(t *testing.T, dir string, n int) *Writer {
 	t.Helper()
 	w := create(t, dir, 1<<20)
-	w.files.cap = 8 * 1000 // files of 1000 bytes
 	streams := []*Stream{w.Stream(Stdout, ""), w.Stream(Stderr, ""), w.Stream(Stdout, "exec-a")}
-	w.files.cap = 1 << 20
 	for i := range n {
 		write(t, streams[i%3], fmt.Sprintf("%d\n", i))
 		if i%7 == 6 {
@@ -89,7 +87,7 @@ func TestTailReadsLittle(t *testing.T) {
 		if err := backward(f, int64(len(text)), func(int64, []byte) bool { left--; return left > 0 }); err != nil {
 			t.Fatal(err)
 		}
-		if most := int64(n*100 + 3*step); f.bytes > most {
+		if most := int64(n*100 + 256<<10); f.bytes > most {
 			t.Errorf("%d lines: %d bytes were read, at most %d expected", n, f.bytes, most)
 		}
 	}
@@ -105,9 +103,9 @@ func TestPassesOverWhatIsNoRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	write(t, f, "\n[]\n{\n\x00\x00\n"+strings.Repeat("y", maxRecord+1)+"\n")
+	write(t, f, "\n[]\n{\n\x00\x00\n"+"{}"+strings.Repeat(" ", maxRecord)+"\n")
 	write(t, s, "two\n")
-	for _, q := range []Query{all, {Tail: 2}, {Tail: -1, Streams: []string{Stdout}}} {
+	for _, q := range []Query{all, {Tail: 2}} {
 		if got := names(read(t, dir, q)); got != "one two" {
 			t.Errorf("%+v: %q", q, got)
 		}
@@ -212,5 +210,5 @@ func raw(t *testing.T, dir string, q Query) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.SplitAfter(strings.TrimSuffix(string(got), ""), "\n")[:bytes.Count(got, []byte("\n"))]
+	return strings.SplitAfter(string(got), "\n")[:bytes.Count(got, []byte("\n"))]
 }
