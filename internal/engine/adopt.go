@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"aegis/internal/instance"
-	"aegis/internal/paths"
 	"aegis/internal/store"
 )
 
@@ -19,16 +18,12 @@ func (e *Engine) Open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
+	e.sweep(ctx, records) // before anything can start
 	for _, rec := range records {
-		if rec.Run != "" {
-			known[rec.Run] = true
-		}
 		if err := e.adopt(ctx, rec); err != nil {
 			return err
 		}
 	}
-	e.sweep(ctx, known)
 	return nil
 }
 
@@ -93,22 +88,24 @@ func (a *actor) resettle(life Life, status instance.RunStatus, warn error) {
 }
 
 // sweep removes what no record knows: runs, instance directories, temporary workspaces.
-func (e *Engine) sweep(ctx context.Context, runs map[string]bool) {
+func (e *Engine) sweep(ctx context.Context, records []store.Record) {
+	known := map[string]bool{}
+	for _, rec := range records {
+		known[rec.ID], known[rec.Run] = true, true
+	}
 	for _, name := range names(e.Home.Runs()) {
-		if runs[name] {
+		if known[name] {
 			continue
 		}
-		run := paths.Run{Dir: filepath.Join(e.Home.Runs(), name)}
+		run := e.Home.Run(name)
 		if life, _, err := e.Launcher.Adopt(ctx, run); err == nil {
 			life.Kill(ctx, instance.VMDied)
 		}
 		os.RemoveAll(run.Dir)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	for _, dir := range []string{e.Home.Instances(), e.Home.TemporaryWorkspaces()} {
 		for _, id := range names(dir) {
-			if e.actors[id] == nil {
+			if !known[id] {
 				os.RemoveAll(filepath.Join(dir, id))
 			}
 		}

@@ -296,8 +296,17 @@ func TestAdoption(t *testing.T) {
 		run := dies.rec.Run
 		w.leave()
 		w.launcher.lives[w.home.Run(run).Dir].die(instance.Exit{Reason: instance.Exited, Code: 4})
+		nobodys := []string{w.home.Run("run-nobody").Dir, w.home.Instance("inst-nobody").Dir, w.home.TemporaryWorkspace("inst-nobody")}
+		for _, dir := range nobodys {
+			os.MkdirAll(dir, 0o700)
+		}
 		w.open()
 		synctest.Wait()
+		for _, dir := range nobodys {
+			if _, err := os.Stat(dir); err == nil {
+				t.Errorf("%s is left", dir)
+			}
+		}
 		for name, state := range map[string]string{"runs": "RUNNING", "paused": "PAUSED", "dies": "STOPPED", "stopped": "STOPPED", "starting": "STOPPED"} {
 			w.want(name, state)
 		}
