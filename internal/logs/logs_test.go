@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -126,17 +127,20 @@ type follower struct {
 	t      *testing.T
 	lines  *bufio.Reader
 	closer io.Closer
+	limit  context.Context // ends a wait for what never comes
 }
 
 func follow(t *testing.T, ctx context.Context, dir string, q Query) follower {
 	t.Helper()
 	q.Follow = true
-	r, err := Read(ctx, dir, q)
+	limit, cancel := context.WithTimeout(ctx, 20*time.Second)
+	t.Cleanup(cancel)
+	r, err := Read(limit, dir, q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	return follower{t, bufio.NewReader(r), r}
+	return follower{t, bufio.NewReader(r), r, limit}
 }
 
 func (f follower) want(lines ...string) {
@@ -155,7 +159,7 @@ func (f follower) want(lines ...string) {
 // wantEnd holds that the reading ends, cleanly.
 func (f follower) wantEnd() {
 	f.t.Helper()
-	if line, err := f.lines.ReadBytes('\n'); err != io.EOF {
+	if line, err := f.lines.ReadBytes('\n'); err != io.EOF || errors.Is(f.limit.Err(), context.DeadlineExceeded) {
 		f.t.Fatalf("got %q, %v, want the end", line, err)
 	}
 }
