@@ -1,6 +1,6 @@
 // Package kernel keeps the guest's kernel and makes the initramfs from it.
 //
-// It owns a directory of kernels (paths.Home.Kernels), one directory a version:
+// It owns a directory of kernels (paths.Home.Kernels), one directory for each version:
 // the image, the modules a guest may need, and a manifest of their sizes and
 // SHA-256 sums; beside them the initramfs archives. The daemon and setup call it:
 // Ensure and Initrd make what is missing, Open finds it. It installs nothing on the host, needs no

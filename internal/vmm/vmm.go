@@ -53,7 +53,7 @@ type VM interface {
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
 
-	// PID is the monitor's process ID, for accounting. It stays reserved until Close.
+	// PID is the monitor's process ID, for accounting. After Done it may be another's.
 	PID() int
 
 	// Done is closed when the monitor has ended and was reaped, whatever the
