@@ -15,12 +15,11 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Println("init:", err)
-	}
+	fmt.Println("init:", run())
 	powerOff()
 }
 
+// run serves until something fails, and says what.
 func run() error {
 	fmt.Println("init: up")
 	for _, m := range []struct{ fs, dir string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}} {
