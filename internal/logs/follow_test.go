@@ -102,6 +102,7 @@ func TestFollowAcrossACutRecord(t *testing.T) {
 	f.want("one")
 	write(t, w.files.f, `{"ts":"2026-01-01T00:00:00Z","str`)
 	r := f.closer.(*reader)
+	r.rewind() // as after a wait
 	if line, err := r.line(); err != io.EOF {
 		t.Fatalf("half a record is given as %q, %v", line, err)
 	}
