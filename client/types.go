@@ -35,6 +35,7 @@ type Instance struct {
 	StoppedAt    *time.Time        `json:"stopped_at"`
 	AwakeBecause []string          `json:"awake_because" doc:"what keeps it from pausing, now"`
 	PausesAt     *time.Time        `json:"pauses_at" doc:"when it pauses if nothing happens"`
+	HeldUntil    *time.Time        `json:"held_until,omitempty" doc:"its command keeps ending at once: no connection starts it before"`
 	Exit         *Exit             `json:"exit" doc:"how the last life ended"`
 	Wakes        []Wake            `json:"wakes" doc:"the last 20, newest first"`
 }

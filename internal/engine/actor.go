@@ -28,7 +28,10 @@ type actor struct {
 	active  time.Time // when something last kept it awake
 	cpuAt   time.Time // when the guest last used its processors
 	paused  time.Time // since when it is PAUSED
-	stale   bool      // the record was removed: end
+	retryAt time.Time // when the restart policy starts it; zero: not
+	guest   instance.Lease
+	waits   []chan<- instance.Exit // told of the next end
+	stale   bool                   // the record was removed: end
 	timer   *time.Timer
 }
 

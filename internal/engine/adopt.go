@@ -70,8 +70,10 @@ func (a *actor) resettle(life Life, status instance.RunStatus, warn error) {
 	}
 	a.paused = time.Now()
 	if life == nil {
-		if a.rec.State == instance.Stopped && a.rec.Spec.Ephemeral {
+		if a.rec.Spec.Ephemeral {
 			a.remove()
+		} else if again(a.rec) {
+			a.retryAt = later(time.Now(), a.rec.HeldUntil)
 		}
 		return
 	}

@@ -93,7 +93,7 @@ func (e *Engine) spec(c client.Create) (instance.Spec, error) {
 		Env: maps.Clone(c.Env), Secrets: c.Secrets, Net: "none", Labels: c.Labels,
 		CPUs: orDefault(c.CPUs, cfg.CPUs), Memory: orDefault(c.Memory, cfg.Memory), Disk: orDefault(c.Disk, cfg.Disk),
 		Backend: orDefault(c.Backend, cfg.Backend), PauseAfter: cfg.PauseAfter, StopAfter: cfg.StopAfter,
-		Restart: "no", Ephemeral: c.Ephemeral, TTY: c.TTY,
+		Restart: orDefault(c.Restart, restartNo), Ephemeral: c.Ephemeral, TTY: c.TTY,
 	}
 	if s.Image == "" {
 		s.Image = cfg.Image
@@ -134,8 +134,8 @@ func (e *Engine) checkNames(c client.Create, s instance.Spec) error {
 	if c.Net != "" && c.Net != "none" {
 		return fault.New(fault.Invalid, "net", what, "network %q is not there yet: a guest has its loopback only, which is \"none\"", c.Net)
 	}
-	if c.Restart != "" && c.Restart != "no" {
-		return fault.New(fault.Invalid, "restart", what, "restart policy %q is not there yet: only \"no\" is", c.Restart)
+	if !slices.Contains([]string{restartNo, restartOnFailure, restartAlways}, s.Restart) {
+		return fault.New(fault.Invalid, "restart", what, "%.40q is no restart policy: no, on-failure or always", s.Restart)
 	}
 	for name := range s.Env {
 		if !validEnv(name) {

@@ -49,11 +49,15 @@ func (a *actor) deadline() (time.Time, instance.Event, bool) {
 	switch a.rec.State {
 	case instance.Running:
 		if spec.PauseAfter > 0 && len(a.holds) == 0 {
-			return a.active.Add(time.Duration(spec.PauseAfter)), instance.Idle, true
+			return a.idleSince().Add(time.Duration(spec.PauseAfter)), instance.Idle, true
 		}
 	case instance.Paused:
 		if spec.StopAfter > 0 {
 			return a.paused.Add(time.Duration(spec.StopAfter)), instance.Expired, true
+		}
+	case instance.Stopped:
+		if !a.retryAt.IsZero() {
+			return a.retryAt, instance.Start, true
 		}
 	}
 	return time.Time{}, "", false
@@ -73,6 +77,10 @@ func (a *actor) rearm() {
 func (a *actor) tick(now time.Time) {
 	at, on, ok := a.deadline()
 	if !ok || now.Before(at) {
+		return
+	}
+	if on == instance.Start {
+		a.retry()
 		return
 	}
 	if on == instance.Idle {
@@ -104,6 +112,9 @@ func (a *actor) awake(now time.Time) []string {
 	sort.Strings(reasons)
 	if now.Sub(a.cpuAt) < busyFor {
 		reasons = append(reasons, "guest CPU")
+	}
+	for _, l := range a.leases(now) {
+		reasons = append(reasons, "lease: "+l.Reason)
 	}
 	if a.rec.Spec.PauseAfter == 0 {
 		reasons = append(reasons, "pause-after is never")

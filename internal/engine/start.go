@@ -94,8 +94,13 @@ func (a *actor) wake(on instance.Event) (*waiter, error) {
 		}
 		return a.await(on), nil // it starts again as soon as it has ended
 	}
-	if on == instance.Connect && a.rec.State == instance.Stopped && a.rec.UserStopped {
-		return nil, fault.New(fault.WrongState, "", "", "it was stopped by its user")
+	if on == instance.Connect && a.rec.State == instance.Stopped {
+		if a.rec.UserStopped {
+			return nil, fault.New(fault.WrongState, "", "", "it was stopped by its user")
+		}
+		if err := heldBack(a.rec, time.Now()); err != nil {
+			return nil, err
+		}
 	}
 	step, err := instance.Next(a.rec.State, on)
 	if err != nil {
@@ -103,6 +108,9 @@ func (a *actor) wake(on instance.Event) (*waiter, error) {
 	}
 	switch step.Do {
 	case instance.Boot:
+		if on == instance.Start {
+			forgive(&a.rec)
+		}
 		return a.launch(on, nil)
 	case instance.Thaw:
 		return nil, a.thaw(step.To)
@@ -169,6 +177,7 @@ func (a *actor) launch(on instance.Event, attach chan<- Stream) (*waiter, error)
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(a.e.ctx)
+	a.retryAt = time.Time{}
 	a.boot = &booting{cancel: cancel, began: time.Now(), from: instance.Stopped}
 	w := a.await(on)
 	a.e.wg.Go(func() {
@@ -274,8 +283,8 @@ func (a *actor) bootFailed(err error) {
 // watch passes a life's reports to the mailbox, and its end.
 func (a *actor) watch(life Life) {
 	a.e.wg.Go(func() {
-		for range life.Reports() {
-			a.post(func() { a.active = time.Now(); a.cpuAt = a.active })
+		for report := range life.Reports() {
+			a.post(func() { a.heard(report) })
 		}
 		a.post(func() {
 			if a.life == life {
@@ -283,6 +292,28 @@ func (a *actor) watch(life Life) {
 			}
 		})
 	})
+}
+
+// heard takes what a shim reports while its VM lives.
+func (a *actor) heard(report instance.Report) {
+	now := time.Now()
+	if report.Busy {
+		a.active, a.cpuAt = now, now
+	}
+	if report.Lease != nil {
+		if a.guest.Held(now) {
+			a.active = now
+		}
+		a.guest = *report.Lease
+		a.guest.Until = earlier(a.guest.Until, now.Add(instance.MaxLease))
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // release tells everybody who waits for RUNNING.

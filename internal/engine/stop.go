@@ -107,14 +107,15 @@ func (a *actor) end(on instance.Event, grace time.Duration, reason string) (<-ch
 // for RUNNING; nil means that it ended after it ran.
 func (a *actor) over(exit instance.Exit, why error) {
 	ending, run := a.ending, a.rec.Run
-	a.life, a.ending = nil, nil
+	a.life, a.ending, a.guest = nil, nil, instance.Lease{}
 	step, err := instance.Next(a.rec.State, instance.Gone)
 	if err != nil {
 		a.e.Log.Error("an end without a VM", "instance", a.id, "state", a.rec.State)
 		return
 	}
 	rec := a.rec
-	rec.State, rec.Run, rec.Exit, rec.StoppedAt = step.To, "", &exit, exit.At
+	rec.State, rec.Run, rec.Exit, rec.StoppedAt, rec.Lease = step.To, "", &exit, exit.At, instance.Lease{}
+	count(&rec, exit)
 	if err := a.save(rec); err != nil {
 		a.e.Log.Error("cannot remember an end", "instance", a.id, "error", err)
 		a.rec = rec // what is true counts; the next save repairs the registry
@@ -126,6 +127,10 @@ func (a *actor) over(exit instance.Exit, why error) {
 	if ending != nil {
 		close(ending.done)
 	}
+	for _, ended := range a.waits {
+		ended <- exit
+	}
+	a.waits = nil
 	a.after(why, ending != nil)
 }
 
@@ -151,6 +156,16 @@ func (a *actor) after(why error, asked bool) {
 		return
 	}
 	a.forgetFresh()
+	if !a.stale && again(a.rec) && !a.e.isClosing() {
+		a.retryAt = later(time.Now(), a.rec.HeldUntil)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func anyConnect(waiting []*waiter) bool {

@@ -51,9 +51,16 @@ func render(rec store.Record) client.Instance {
 		view.Workspace = &client.Workspace{Path: w.Path, ReadOnly: w.ReadOnly}
 	}
 	if x := rec.Exit; x != nil {
-		view.Exit = &client.Exit{Code: x.Code, Signal: x.Signal, Reason: x.Reason, Error: x.Error, At: x.At}
+		view.Exit = renderExit(x)
+	}
+	if time.Now().Before(rec.HeldUntil) {
+		view.HeldUntil = moment(rec.HeldUntil)
 	}
 	return view
+}
+
+func renderExit(x *instance.Exit) *client.Exit {
+	return &client.Exit{Code: x.Code, Signal: x.Signal, Reason: x.Reason, Error: x.Error, At: x.At}
 }
 
 // Isolation is what an accelerator makes of a VM: the processor isolates it, or

@@ -27,6 +27,7 @@ const (
 	Start   Event = "start"
 	Connect Event = "connect" // a connection to an exposed port
 	Exec    Event = "exec"
+	Hold    Event = "hold" // a lease from outside the guest
 	Pause   Event = "pause"
 	Resume  Event = "resume"
 	Stop    Event = "stop"
@@ -88,11 +89,13 @@ var table = map[key]Step{
 	{Running, Resume}:  {Running, Nothing},
 	{Running, Connect}: {Running, Nothing},
 	{Running, Exec}:    {Running, Nothing},
+	{Running, Hold}:    {Running, Nothing},
 	{Running, Stop}:    {Running, End},
 	{Running, Gone}:    {Stopped, Nothing},
 
 	{Paused, Connect}: {Running, Thaw},
 	{Paused, Exec}:    {Running, Thaw},
+	{Paused, Hold}:    {Running, Thaw},
 	{Paused, Resume}:  {Running, Thaw},
 	{Paused, Start}:   {Running, Thaw},
 	{Paused, Pause}:   {Paused, Nothing},
@@ -117,7 +120,7 @@ func States() []State { return []State{Stopped, Starting, Running, Paused} }
 
 // Events lists every event.
 func Events() []Event {
-	return []Event{Start, Connect, Exec, Pause, Resume, Stop, Delete, Idle, Expired, Acked, Gone}
+	return []Event{Start, Connect, Exec, Hold, Pause, Resume, Stop, Delete, Idle, Expired, Acked, Gone}
 }
 
 // Table draws the lifecycle as Markdown, one line a row that changes or does

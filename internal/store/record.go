@@ -26,6 +26,8 @@ type Record struct {
 	Exit      *instance.Exit `json:"exit"`       // of the last life; nil before the first end
 	Wakes     []Wake         `json:"wakes"`      // newest first, at most MaxWakes
 
+	Lease instance.Lease `json:"lease"` // of a user: what keeps it awake
+
 	Failures  int       `json:"failures"`   // quick failures of the command in a row
 	HeldUntil time.Time `json:"held_until"` // no start before; zero: not held
 
@@ -54,7 +56,7 @@ func (r *Record) AddWake(w Wake) {
 // 3339 with nanoseconds), so that a move between time zones changes no byte.
 func (r Record) encode() ([]byte, error) {
 	r.CreatedAt, r.StartedAt, r.StoppedAt = r.CreatedAt.UTC(), r.StartedAt.UTC(), r.StoppedAt.UTC()
-	r.HeldUntil = r.HeldUntil.UTC()
+	r.HeldUntil, r.Lease.Until = r.HeldUntil.UTC(), r.Lease.Until.UTC()
 	if r.Exit != nil {
 		exit := *r.Exit
 		exit.At = exit.At.UTC()
