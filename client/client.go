@@ -82,6 +82,7 @@ func (c *Client) call(ctx context.Context, what, method, path string, in, out an
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
 		return c.broken(ctx, what, err)
 	}
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)) // to its end, so that the connection is used again
 	return nil
 }
 
@@ -98,8 +99,8 @@ func encode(what string, in any) (io.Reader, http.Header, error) {
 
 // unreachable explains why no answer came at all.
 func (c *Client) unreachable(ctx context.Context, what string, err error) error {
-	if ctx.Err() != nil {
-		return ended(ctx, what)
+	if e := ended(ctx, what, err); e != nil {
+		return e
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
@@ -110,8 +111,8 @@ func (c *Client) unreachable(ctx context.Context, what string, err error) error 
 
 // broken explains why an answer stopped in the middle.
 func (c *Client) broken(ctx context.Context, what string, err error) error {
-	if ctx.Err() != nil {
-		return ended(ctx, what)
+	if e := ended(ctx, what, err); e != nil {
+		return e
 	}
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError

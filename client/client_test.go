@@ -101,6 +101,17 @@ func TestNoDaemon(t *testing.T) {
 	wantFault(t, err, fault.Cancelled, "it was cancelled")
 }
 
+// TestDeadline hits every moment of a call: before the dial, in it, behind it.
+func TestDeadline(t *testing.T) {
+	c := running(t, &apitest.Fake{})
+	for wait := time.Duration(0); wait < 3*time.Millisecond; wait += 20 * time.Microsecond {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		_, err := c.Exec(ctx, "web", client.Exec{Command: []string{"sleep"}}, client.IO{})
+		wantFault(t, err, fault.Timeout, "it took too long")
+		cancel()
+	}
+}
+
 // TestStrangeDaemons pins what is said of a server that answers no problem.
 func TestStrangeDaemons(t *testing.T) {
 	for _, c := range []struct {

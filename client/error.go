@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 
 	"aegis/internal/fault"
 )
@@ -59,10 +60,18 @@ func problem(kind fault.Kind, subject, what, why string, cause error) *Error {
 	return &Error{Problem: p, cause: cause}
 }
 
-// ended is the error of a call whose context has ended.
-func ended(ctx context.Context, what string) *Error {
-	f := classify(ctx.Err())
-	return problem(f.Kind, "", what, f.Why, context.Cause(ctx))
+// ended is the error of a call that its context has ended, else nil. A deadline
+// may be noticed by the connection before it is by the context.
+func ended(ctx context.Context, what string, err error) error {
+	cause := ctx.Err()
+	if cause == nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		cause = context.DeadlineExceeded
+	}
+	if cause == nil {
+		return nil
+	}
+	f := classify(cause)
+	return problem(f.Kind, "", what, f.Why, cause)
 }
 
 // readProblem reads the body of a refused request. Whatever answers something

@@ -81,19 +81,20 @@ func (c *Client) attach(ctx context.Context, what, path string, in any, files IO
 
 // converse sends and receives until the exit frame.
 func converse(ctx context.Context, what string, conn io.ReadWriter, files IO) (ExitStatus, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	sending, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out := &sender{conn: conn, credit: newCredit(wire.InitialCredit)}
-	go out.stdin(ctx, files.Stdin)
-	go out.control(ctx, files)
+	go out.stdin(sending, files.Stdin)
+	go out.control(sending, files)
 	exit, err := receive(conn, out.credit, files)
-	var local *outputError
-	switch {
-	case err == nil:
+	if err == nil {
 		return ExitStatus(exit), nil
-	case ctx.Err() != nil:
-		return ExitStatus{}, ended(ctx, what)
-	case errors.As(err, &local):
+	}
+	if e := ended(ctx, what, err); e != nil {
+		return ExitStatus{}, e
+	}
+	var local *outputError
+	if errors.As(err, &local) {
 		return ExitStatus{}, fmt.Errorf("%s: %w", what, err)
 	}
 	return ExitStatus{}, problem(fault.Unreachable, "", what,

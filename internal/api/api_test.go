@@ -276,13 +276,19 @@ func TestRelayPassesHalfCloseAndClose(t *testing.T) {
 }
 
 func TestRelayEndsWithTheClient(t *testing.T) {
-	gone := make(chan struct{})
-	f := &apitest.Fake{Process: func(conn net.Conn, _ []string) {
-		io.Copy(io.Discard, conn)
-		close(gone)
-	}}
-	upgraded(t, f).Close()
-	<-gone
+	for _, reset := range []bool{false, true} {
+		gone := make(chan struct{})
+		f := &apitest.Fake{Process: func(conn net.Conn, _ []string) {
+			io.Copy(io.Discard, conn)
+			close(gone)
+		}}
+		conn := upgraded(t, f)
+		if reset {
+			conn.(*net.TCPConn).SetLinger(0) // close is then an RST (tcp(7)): an error for who reads
+		}
+		conn.Close()
+		<-gone
+	}
 }
 
 // upgraded opens a run's connection; the request and the first bytes come in one

@@ -34,14 +34,18 @@ func hijack(w http.ResponseWriter) (net.Conn, error) {
 }
 
 // relay copies both ways until the process's side has ended. A half-close of the
-// client is passed on; any error of a copy ends both directions.
+// client is passed on; its loss ends the process's connection. A process that
+// hears no more may still have last words: these must come, whatever the client
+// goes on to send.
 func relay(conn, process net.Conn) {
 	go func() {
 		_, err := io.Copy(process, conn)
-		if err == nil && closeWrite(process) == nil {
-			return
+		if err != nil {
+			_, err = io.Copy(io.Discard, conn)
 		}
-		process.Close()
+		if err != nil || closeWrite(process) != nil {
+			process.Close()
+		}
 	}()
 	io.Copy(conn, process)
 }

@@ -78,6 +78,15 @@ func TestQuote(t *testing.T) {
 	}
 }
 
+func TestReportCannotDriveTheTerminal(t *testing.T) {
+	var out strings.Builder
+	a := &app{err: &out, env: func(string) string { return "" }}
+	a.report(&fault.Error{Kind: fault.Workspace, Subject: "x\x1b[2J", What: "look\r", Why: "a\x1b[2Jb\u009b"})
+	if got := out.String(); strings.ContainsAny(got, "\x1b\r\u009b") || !strings.Contains(got, "[2Jb") {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestEveryKindHasAHint holds the third part of every error.
 func TestEveryKindHasAHint(t *testing.T) {
 	a := &app{env: func(string) string { return "" }, verb: "run"}
