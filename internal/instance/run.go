@@ -4,9 +4,10 @@ import "time"
 
 // RunStatus is what a shim says of its run to a daemon that begins to watch it.
 type RunStatus struct {
-	Started bool `json:"started"` // the command runs
-	Paused  bool `json:"paused"`
-	PID     int  `json:"pid"` // of the shim
+	Started bool   `json:"started"` // the command runs
+	Paused  bool   `json:"paused"`
+	PID     int    `json:"pid"`             // of the shim
+	Lease   *Lease `json:"lease,omitempty"` // the last that the guest took, if any; it may be over
 }
 
 // RunStats are a run's figures, as the host sees them.
@@ -25,6 +26,7 @@ type ProcessSize struct {
 
 // Report is what a shim tells its watcher. Exactly one field is set.
 type Report struct {
-	Busy bool  `json:"busy,omitempty"` // the guest used its processors above noise just now
-	Exit *Exit `json:"exit,omitempty"` // the run has ended; the last report
+	Busy  bool   `json:"busy,omitempty"`  // the guest used its processors above noise just now
+	Lease *Lease `json:"lease,omitempty"` // the guest took or released its lease; of several the last counts
+	Exit  *Exit  `json:"exit,omitempty"`  // the run has ended; the last report
 }
