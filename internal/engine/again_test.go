@@ -103,7 +103,7 @@ func TestBackoff(t *testing.T) {
 		w.launcher.only(t).die(instance.Exit{Reason: instance.Exited, Code: 1})
 		time.Sleep(time.Millisecond)
 		w.want("bad", "RUNNING") // and the score begins anew
-		time.Sleep(2 * quickly) // long enough to count as good
+		time.Sleep(2 * quickly)  // long enough to count as good
 		w.launcher.only(t).die(instance.Exit{Reason: instance.Exited, Code: 1})
 		time.Sleep(time.Millisecond)
 		w.want("bad", "RUNNING")

@@ -58,6 +58,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 		Disk: home.Disk(), CPUs: spec.CPUs, Memory: spec.Memory, Workspace: spec.Workspace, BootTimeout: e.Config.BootTimeout,
 	}
 	p.boots.Start = start(rec, files, secrets)
+	p.boots.Secrets = slices.Sorted(maps.Keys(secrets))
 	return p, nil
 }
 

@@ -107,7 +107,8 @@ type Launch struct {
 // shim over its socket and on to the guest, and is never written anywhere.
 type Boots struct {
 	Start    wire.Start `json:"start"`
-	Attached bool       `json:"attached"` // hold the command's output until a client attaches
+	Secrets  []string   `json:"secrets"`  // which names of Start.BaseEnv are secrets: the log hides their values
+	Attached bool       `json:"attached"` // the connection carries the command's frames
 }
 
 // Serial numbers by which a guest finds its disks.

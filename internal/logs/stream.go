@@ -117,7 +117,7 @@ func (s *Stream) flush(now time.Time) {
 
 // record adds one record to the batch; a batch that has grown long is written.
 func (s *Stream) record(now time.Time, line []byte, partial bool) {
-	s.w.scratch = s.head.appendRecord(s.w.scratch, now, line, partial)
+	s.w.scratch = s.head.appendRecord(s.w.scratch, now, s.w.redact(line), partial)
 	if len(s.w.scratch) > s.w.maxBatch {
 		s.w.commit()
 		s.w.begin()

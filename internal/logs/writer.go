@@ -30,7 +30,8 @@ type Writer struct {
 	open    map[*Stream]struct{}
 	held    int    // bytes of unfinished lines
 	scratch []byte // records on their way
-	lost    int    // records that could not be written, not yet reported
+	hidden  []hidden
+	lost    int // records that could not be written, not yet reported
 	closed  bool
 }
 

@@ -195,6 +195,11 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 	}
 	r.start = starting
 	r.mu.Unlock()
+	secrets := map[string]string{}
+	for _, name := range boots.Secrets {
+		secrets[name] = boots.Start.BaseEnv[name]
+	}
+	r.log.Redact(secrets)
 	begin := time.Now()
 	if err := r.ready(ctx); err != nil {
 		return err
