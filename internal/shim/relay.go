@@ -81,19 +81,20 @@ type halfCloser interface {
 	CloseWrite() error
 }
 
-// join copies both ways until both directions have ended, or one has failed.
+// join copies both ways until both directions have ended. One that fails does not
+// cut the other short: an answer may come from an app that no longer listens.
 func join(a, b halfCloser) {
-	done := make(chan error, 2)
-	pump := func(dst, src halfCloser) {
-		_, err := io.Copy(dst, src)
-		if err == nil {
-			err = dst.CloseWrite()
-		}
-		done <- err
-	}
-	go pump(a, b)
-	go pump(b, a)
-	if <-done == nil {
-		<-done
-	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pump(a, b)
+	}()
+	pump(b, a)
+	<-done
+}
+
+// pump copies one direction, and passes its end on.
+func pump(dst, src halfCloser) {
+	io.Copy(dst, src)
+	dst.CloseWrite()
 }
