@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"aegis/internal/config"
 	"aegis/internal/fault"
 	"aegis/internal/instance"
 	"aegis/internal/store"
@@ -86,6 +87,18 @@ func start(rec store.Record, files Files, secrets map[string][]byte) wire.Start 
 	}
 	if spec.Workspace != nil {
 		s.Workspace = &wire.Workspace{ReadOnly: spec.Workspace.ReadOnly}
+	}
+	s.Self = self(rec)
+	return s
+}
+
+// self is what the instance may know of itself, without the host's side of it.
+func self(rec store.Record) *wire.Self {
+	spec := rec.Spec
+	s := &wire.Self{ID: rec.ID, Name: spec.Name, Image: spec.Image, CPUs: spec.CPUs, Memory: spec.Memory, Ports: []wire.SelfPort{}, Net: spec.Net,
+		PauseAfter: config.FormatTimeout(spec.PauseAfter), StopAfter: config.FormatTimeout(spec.StopAfter)}
+	for _, p := range spec.Ports {
+		s.Ports = append(s.Ports, wire.SelfPort{Guest: p.Guest, Protocol: p.Protocol})
 	}
 	return s
 }

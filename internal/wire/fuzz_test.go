@@ -25,9 +25,10 @@ func message(t testing.TB, v any, limit int) []byte {
 
 func TestMessageRoundTrip(t *testing.T) {
 	for _, want := range []Request{
-		{Op: OpStart, Start: &Start{Seed: []byte{1, 2}, Clock: Clock{5}, Hostname: "h", MachineID: "m", Root: Root{"b", "d", "ext4"}, Workspace: &Workspace{ReadOnly: true}, BaseEnv: map[string]string{"K": "v\xc3\xa4"}, Main: Process{ID: MainID, Args: []string{"a", ""}, TTY: true, Rows: 3}}},
+		{Op: OpStart, Start: &Start{Seed: []byte{1, 2}, Clock: Clock{5}, Hostname: "h", MachineID: "m", Root: Root{"b", "d", "ext4"}, Self: &Self{ID: "inst-a", Ports: []SelfPort{{80, "http"}}}, Workspace: &Workspace{ReadOnly: true}, BaseEnv: map[string]string{"K": "v\xc3\xa4"}, Main: Process{ID: MainID, Args: []string{"a", ""}, TTY: true, Rows: 3}}},
 		{Op: OpDial, Dial: &Dial{Port: 65535, Wait: time.Minute}},
 		{Op: OpShutdown, Shutdown: &Shutdown{Grace: time.Second}},
+		{Op: OpWatch},
 	} {
 		var got Request
 		stream := bytes.NewReader(append(message(t, want, MaxRequest), "rest"...))
@@ -78,9 +79,11 @@ func FuzzReadMessage(f *testing.F) {
 	f.Add(message(f, Request{Op: OpExec, Exec: &Process{Args: []string{"true"}}}, MaxRequest))
 	f.Add(message(f, Reply{Error: &Error{Kind: fault.Internal, Why: "x"}, Stages: Stages{"a": 1}}, MaxReply))
 	f.Add(message(f, Hello{Major: 1, Version: "v"}, MaxReply))
+	f.Add(message(f, GuestEvent{ID: 1, Lease: &Lease{For: time.Minute, Reason: "x"}}, MaxReply))
+	f.Add(message(f, EventReply{ID: 1, Until: time.Unix(1, 0)}, MaxReply))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, '{'})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, v := range []any{&Request{}, &Reply{}, &Hello{}} {
+		for _, v := range []any{&Request{}, &Reply{}, &Hello{}, &GuestEvent{}, &EventReply{}} {
 			err := ReadMessage(bytes.NewReader(data), v, MaxReply)
 			if err != nil {
 				continue

@@ -16,6 +16,7 @@
 //
 //	start, exec   frames both ways, until Exit (see FrameType)
 //	dial          raw bytes both ways, each direction closed on its own
+//	watch         GuestEvents from the guest, an EventReply to each, until the VM ends
 //	others        nothing
 //
 // An operation is cancelled by resetting its stream. A peer never trusts a
@@ -37,7 +38,7 @@ import (
 // ones are refused by the receiver with a Reply, not by ending the link.
 const (
 	Major = 1
-	Minor = 0
+	Minor = 1
 )
 
 // Limits, in bytes. What comes from the guest has the narrow one.
@@ -75,6 +76,7 @@ const (
 	OpSync     Op = "sync"     // write everything to the disks
 	OpShutdown Op = "shutdown" // SIGTERM, wait, SIGKILL, unmount, then the VM ends
 	OpClock    Op = "clock"    // set the wall clock, after a pause
+	OpWatch    Op = "watch"    // hear what the guest asks for
 )
 
 // Request opens an operation. Just the field that belongs to Op is set.
@@ -98,6 +100,7 @@ type Start struct {
 	Workspace *Workspace        `json:"workspace,omitempty"`
 	BaseEnv   map[string]string `json:"base_env,omitempty"` // what Main and every exec inherit, secrets included
 	Main      Process           `json:"main"`
+	Self      *Self             `json:"self,omitempty"` // nil: the guest has no socket to ask at
 }
 
 // Root says which block devices, by virtio serial number, make the root.
