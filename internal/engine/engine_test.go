@@ -30,6 +30,9 @@ func TestStartStopDelete(t *testing.T) {
 		w.create(client.Create{Name: "web", Expose: []string{"80"}})
 		w.want("web", "STOPPED")
 		view, err := w.Start(t.Context(), "web")
+		if view.Image != "default" || view.Workdir != "/" {
+			t.Errorf("image %q, directory %q: not what is in effect", view.Image, view.Workdir)
+		}
 		if err != nil || view.State != "RUNNING" || view.Ports[0].Host == 0 || len(view.Wakes) != 1 {
 			t.Fatalf("start: %+v %v", view, err)
 		}

@@ -32,8 +32,8 @@ func (e *Engine) view(ctx context.Context, a *actor) (client.Instance, error) {
 func render(rec store.Record) client.Instance {
 	spec := rec.Spec
 	view := client.Instance{
-		ID: rec.ID, Name: spec.Name, State: string(rec.State), Image: spec.Image,
-		Command: orEmpty(spec.Command), Workdir: spec.Workdir, User: spec.User,
+		ID: rec.ID, Name: spec.Name, State: string(rec.State), Image: orDefault(spec.Image, image.DefaultName),
+		Command: orEmpty(spec.Command), Workdir: workdir(spec, Files{Workdir: "/"}), User: spec.User,
 		Env: maps.Clone(spec.Env), Secrets: orEmpty(spec.Secrets), Ports: ports(spec.Ports),
 		CPUs: spec.CPUs, Memory: spec.Memory, Disk: spec.Disk, Net: spec.Net, Labels: maps.Clone(spec.Labels),
 		Backend: rec.Backend, Accelerator: rec.Accelerator, Isolation: Isolation(rec.Accelerator),
