@@ -13,6 +13,8 @@ import (
 	"aegis/internal/undo"
 	"aegis/internal/vmm/all"
 	"aegis/internal/wire"
+
+	"golang.org/x/sys/unix"
 )
 
 // fdReady is the pipe on which the shim says that it listens.
@@ -22,6 +24,7 @@ const fdReady = 3
 // "fs" for the workspace helper. It returns the exit status.
 func Main(args []string) int {
 	ownDescriptors()
+	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // secrets pass through
 	var err error
 	switch {
 	case len(args) > 0 && args[0] == "fs":
@@ -59,7 +62,7 @@ func shimMain() error {
 		return err
 	}
 	r := newRun(launch, log)
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: paths.Run{Dir: launch.RunDir}.Socket()})
+	listener, err := listen(paths.Run{Dir: launch.RunDir})
 	if err != nil {
 		return err
 	}
@@ -73,4 +76,10 @@ func shimMain() error {
 	r.live(backend)
 	r.farewell()
 	return nil
+}
+
+// listen binds the run's socket, 0600.
+func listen(dir paths.Run) (*net.UnixListener, error) {
+	defer unix.Umask(unix.Umask(0o177))
+	return net.ListenUnix("unix", &net.UnixAddr{Name: dir.Socket()})
 }

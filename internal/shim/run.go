@@ -30,6 +30,7 @@ type run struct {
 	console *console
 
 	booted chan struct{} // closed when boot has succeeded or failed
+	killed chan struct{} // closed when the run has to end at once
 	ended  chan struct{} // closed when exit is known and on disk
 
 	// Set before booted is closed, then constant.
@@ -49,6 +50,7 @@ type run struct {
 	watchers map[chan instance.Report]struct{}
 
 	closing sync.Once
+	killing sync.Once
 	ops     sync.WaitGroup // connections that are being answered
 }
 
@@ -64,7 +66,7 @@ const (
 func newRun(launch instance.Launch, log *logs.Writer) *run {
 	return &run{
 		launch: launch, dir: paths.Run{Dir: launch.RunDir}, log: log, console: &console{},
-		booted: make(chan struct{}), ended: make(chan struct{}),
+		booted: make(chan struct{}), killed: make(chan struct{}), ended: make(chan struct{}),
 		watchers: map[chan instance.Report]struct{}{},
 	}
 }
@@ -72,27 +74,38 @@ func newRun(launch instance.Launch, log *logs.Writer) *run {
 // live boots the VM, waits for its end, and leaves exit.json. It returns when
 // nothing of the run is left but its directory.
 func (r *run) live(backend vmm.Backend) {
-	vm, err := r.boot(backend)
+	ctx, cancel := context.WithTimeout(context.Background(), r.launch.BootTimeout)
+	defer cancel()
+	go func() { // a kill must not wait for the boot
+		select {
+		case <-r.killed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	vm, err := r.boot(ctx, backend)
 	if err == nil {
 		r.vm = vm
 		stop := r.sample(vm)
 		defer stop()
-		err = r.open(vm)
+		err = r.open(ctx, vm)
 	}
 	r.bootErr = err
 	close(r.booted)
-	switch {
-	case vm == nil:
-	case err != nil:
+	if vm != nil {
+		if err == nil {
+			select {
+			case <-vm.Done():
+			case <-r.killed:
+			}
+		}
 		vm.Close()
-	default:
-		<-vm.Done()
 	}
 	r.finish()
 }
 
 // boot opens every file, starts the monitor, and closes the files again.
-func (r *run) boot(backend vmm.Backend) (vmm.VM, error) {
+func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
 	var files undo.Stack
 	defer files.Run()
 	open := func(name string, flag int) (*os.File, error) {
@@ -103,7 +116,7 @@ func (r *run) boot(backend vmm.Backend) (vmm.VM, error) {
 		return f, err
 	}
 	cfg := vmm.Config{Dir: r.dir.VMM(), CPUs: r.launch.CPUs, Memory: r.launch.Memory,
-		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Console: r.console, Log: os.Stderr}
+		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Console: r.console, Log: &capped{w: os.Stderr, left: monitorLog}}
 	var err error
 	if err = os.Mkdir(cfg.Dir, 0o700); err != nil {
 		return nil, err
@@ -126,12 +139,12 @@ func (r *run) boot(backend vmm.Backend) (vmm.VM, error) {
 		{Serial: instance.SerialBase, File: base, ReadOnly: true},
 		{Serial: instance.SerialDisk, File: disk},
 	}
-	return backend.Boot(context.Background(), cfg)
+	return backend.Boot(ctx, cfg)
 }
 
 // open starts the workspace helper and says hello to the harness.
-func (r *run) open(vm vmm.VM) error {
-	ctx, cancel := context.WithTimeout(context.Background(), r.launch.BootTimeout)
+func (r *run) open(ctx context.Context, vm vmm.VM) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { // a monitor that ends must not leave us waiting for a hello
 		select {
@@ -159,17 +172,24 @@ func (r *run) open(vm vmm.VM) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && vm.Err() == nil && !isDone(vm.Done()):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("the guest did not answer within %s", r.launch.BootTimeout)
 	}
 	return err
 }
 
-// watchHelper ends the run when the workspace's server ends first.
+// lastMoment is how long the end of a VM may take to be seen, after the helper has
+// seen the end of its channel.
+const lastMoment = 500 * time.Millisecond
+
+// watchHelper ends the run when the workspace's server ends first. A VM that ends
+// closes the helper's channel, which is not the helper's failure.
 func (r *run) watchHelper(h *helper) {
 	<-h.done
-	if isDone(r.vm.Done()) {
+	select {
+	case <-r.vm.Done():
 		return
+	case <-time.After(lastMoment):
 	}
 	r.fail(fmt.Sprintf("the workspace's server ended: %v", h.err))
 	r.vm.Close()
@@ -187,26 +207,25 @@ func (r *run) fail(why string) {
 // end stops the run: the command gets SIGTERM, grace, SIGKILL; disks are
 // synchronized; the VM ends. The first caller's reason counts; all wait.
 func (r *run) end(grace time.Duration, reason string) {
-	r.mu.Lock()
-	if r.asked == "" {
-		r.asked = reason
-	}
-	r.mu.Unlock()
+	r.ask(reason)
 	<-r.booted
 	r.closing.Do(func() { go r.shutdown(grace) })
 	<-r.ended
 }
 
-// kill ends the run at once, whatever it is doing.
+// kill ends the run at once, whatever it is doing, and waits for that.
 func (r *run) kill(reason string) {
+	r.ask(reason)
+	r.killing.Do(func() { close(r.killed) })
+	<-r.ended
+}
+
+// ask keeps the first reason for which an end was asked for.
+func (r *run) ask(reason string) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.asked == "" {
 		r.asked = reason
-	}
-	vm := r.vm
-	r.mu.Unlock()
-	if vm != nil {
-		vm.Close()
 	}
 }
 
@@ -329,6 +348,9 @@ func (r *run) ready(ctx context.Context) error {
 	case <-r.ended:
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if r.bootErr == nil {
+		return fault.New(fault.WrongState, "", "reach the VM", "it has ended")
 	}
 	return fault.New(fault.BootFailed, "", "boot the VM", "%s", r.exit.Error)
 }

@@ -15,8 +15,12 @@ import (
 	"aegis/internal/wire"
 )
 
-// requestTimeout is how long a connection may take to say what it wants.
-const requestTimeout = 10 * time.Second
+// requestTimeout is how long a connection may take to say what it wants; a guest
+// may take execTimeout to begin a process.
+const (
+	requestTimeout = 10 * time.Second
+	execTimeout    = 30 * time.Second
+)
 
 // serve answers the daemon until the listener closes.
 func (r *run) serve(l *net.UnixListener) {
@@ -70,7 +74,6 @@ func (r *run) dispatch(ctx context.Context, conn *net.UnixConn, req request) err
 		return answer(conn, reply{})
 	case req.Op == opKill && req.Stop != nil:
 		r.kill(req.Stop.Reason)
-		<-r.ended
 		return answer(conn, reply{})
 	case req.Op == opStats:
 		return r.serveStats(conn)
@@ -163,6 +166,8 @@ func (r *run) serveExec(ctx context.Context, conn *net.UnixConn, spec wire.Proce
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, execTimeout)
+	defer cancel()
 	process, err := r.link.Exec(ctx, spec)
 	if err != nil {
 		return err
@@ -179,6 +184,7 @@ func (r *run) serveExec(ctx context.Context, conn *net.UnixConn, spec wire.Proce
 		relayInput(conn, process, false)
 	}()
 	r.relayOutput(process, out, conn, false)
+	process.Cancel() // ends a Send that the guest does not take
 	conn.CloseWrite()
 	conn.SetReadDeadline(time.Now().Add(time.Second)) // the client closes once it has the exit
 	<-gone
@@ -205,6 +211,8 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 		return err
 	}
 	ready := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, r.launch.BootTimeout)
+	defer cancel()
 	process, stages, err := r.link.Start(ctx, boots.Start)
 	boots.Start = wire.Start{} // the environment may hold secrets
 	if err != nil {
