@@ -72,6 +72,7 @@ func TestVerbs(t *testing.T) {
 		t.Errorf("started %s", i.State)
 	}
 	for _, err := range []error{
+		second(c.Restart(ctx, "web", -1)), second(c.Hold(ctx, "web", time.Minute, "a b")), second(c.Release(ctx, "web")), second(c.Prune(ctx, time.Hour)),
 		c.Pause(ctx, "web"), c.Resume(ctx, "web"), c.Stop(ctx, "web", -1), c.Stop(ctx, "web", 3*time.Second),
 		c.SetSecret(ctx, "K", []byte("v\x00\n")), c.Delete(ctx, "web", true), c.DeleteSecret(ctx, "K"), c.Down(ctx),
 	} {
@@ -79,7 +80,7 @@ func TestVerbs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	want := []string{"Create web", "Start web", "Pause web", "Resume web", "Stop -1ns web", "Stop 3s web",
+	want := []string{"Create web", "Start web", "Restart -1ns web", `Hold 1m0s "a b" web`, "Release web", "Prune 1h0m0s", "Pause web", "Resume web", "Stop -1ns web", "Stop 3s web",
 		"SetSecret K", "Delete force=true web", "DeleteSecret K", "Down"}
 	if calls := f.Calls(); !slices.Equal(calls, want) {
 		t.Errorf("calls %q", calls)
@@ -89,6 +90,21 @@ func TestVerbs(t *testing.T) {
 	}
 	_, err := c.Info(ctx, "no/such?x")
 	wantFault(t, err, fault.NotFound, "no/such?x")
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestWait(t *testing.T) {
+	want := client.Exit{Code: 7, Reason: "exited", At: apitest.Epoch}
+	c := running(t, &apitest.Fake{Exit: &want})
+	if got := must[client.Exit](t)(c.Wait(t.Context(), "web")); got != want {
+		t.Errorf("%+v", got)
+	}
+	c = running(t, &apitest.Fake{})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(time.Millisecond, cancel)
+	_, err := c.Wait(ctx, "web")
+	wantFault(t, err, fault.Cancelled, `wait for instance "web": it was cancelled`)
 }
 
 func TestNoDaemon(t *testing.T) {

@@ -43,11 +43,30 @@ func (c *Client) Start(ctx context.Context, ref string) (Instance, error) {
 // Stop ends the command with SIGTERM, after grace with SIGKILL, and returns when
 // the VM is gone. A negative grace is the daemon's default.
 func (c *Client) Stop(ctx context.Context, ref string, grace time.Duration) error {
-	path := at(instances, ref, "stop")
-	if grace >= 0 {
-		path += "?grace=" + url.QueryEscape(grace.String())
+	return c.call(ctx, fmt.Sprintf("stop instance %q", ref), http.MethodPost, withGrace(at(instances, ref, "stop"), grace), nil, nil)
+}
+
+// Restart stops an instance if it runs, as Stop does, starts it, and returns when
+// its command runs.
+func (c *Client) Restart(ctx context.Context, ref string, grace time.Duration) (Instance, error) {
+	var out Instance
+	err := c.call(ctx, fmt.Sprintf("restart instance %q", ref), http.MethodPost, withGrace(at(instances, ref, "restart"), grace), nil, &out)
+	return out, err
+}
+
+func withGrace(path string, grace time.Duration) string {
+	if grace < 0 {
+		return path
 	}
-	return c.call(ctx, fmt.Sprintf("stop instance %q", ref), http.MethodPost, path, nil, nil)
+	return path + "?grace=" + url.QueryEscape(grace.String())
+}
+
+// Wait returns how the instance's life ended, when it is STOPPED: at once if it
+// is already. One that has never run is a "wrong_state".
+func (c *Client) Wait(ctx context.Context, ref string) (Exit, error) {
+	var out Exit
+	err := c.call(ctx, fmt.Sprintf("wait for instance %q", ref), http.MethodGet, at(instances, ref, "wait"), nil, &out)
+	return out, err
 }
 
 // Pause stops the instance's processors; its memory stays.
@@ -68,4 +87,13 @@ func (c *Client) Delete(ctx context.Context, ref string, force bool) error {
 		path += "?force=true"
 	}
 	return c.call(ctx, fmt.Sprintf("delete instance %q", ref), http.MethodDelete, path, nil, nil)
+}
+
+// Prune deletes the instances that have been STOPPED for longer than age, with
+// their logs and disks, and returns their names. Workspaces stay.
+func (c *Client) Prune(ctx context.Context, age time.Duration) ([]string, error) {
+	out := []string{}
+	path := "/" + instances + "/prune?stopped_older_than=" + url.QueryEscape(age.String())
+	err := c.call(ctx, "prune instances", http.MethodPost, path, nil, &out)
+	return out, err
 }

@@ -99,6 +99,12 @@ type Create struct {
 	Cols       int               `json:"cols,omitempty" minimum:"0" maximum:"65535"`
 }
 
+// Lease asks to keep an instance awake.
+type Lease struct {
+	For    string `json:"for" doc:"a duration from 1s to 24h"`
+	Reason string `json:"reason,omitempty" maxLength:"200" doc:"shown by info"`
+}
+
 // Exec is one more process to run in an instance.
 type Exec struct {
 	Command []string          `json:"command" minItems:"1"`

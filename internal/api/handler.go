@@ -37,6 +37,8 @@ func Handler(s Services) http.Handler {
 	srv := &server{Services: s, api: humago.New(mux, config)}
 	srv.instances()
 	srv.lifecycle()
+	srv.leases()
+	srv.prune()
 	srv.processes()
 	srv.logs()
 	srv.secrets()

@@ -32,6 +32,18 @@ func (s *server) lifecycle() {
 			return s.Instances.Stop(ctx, in.Ref, grace)
 		})
 
+	answer(s, operation("restart-instance", http.MethodPost, "/instances/{ref}/restart", "Stop it if it runs, then start it; returns when the command runs", http.StatusOK),
+		func(ctx context.Context, in *stop) (client.Instance, error) {
+			grace, err := parseGrace(in.Grace)
+			if err != nil {
+				return client.Instance{}, err
+			}
+			return whole(s.Instances.Restart(ctx, in.Ref, grace))
+		})
+
+	answer(s, operation("wait-instance", http.MethodGet, "/instances/{ref}/wait", "Answers when it is STOPPED: how its last life ended", http.StatusOK),
+		func(ctx context.Context, in *Target) (client.Exit, error) { return s.Instances.Wait(ctx, in.Ref) })
+
 	act(s, operation("pause-instance", http.MethodPost, "/instances/{ref}/pause", "Stop the processors, keep the memory", http.StatusNoContent),
 		func(ctx context.Context, in *Target) error { return s.Instances.Pause(ctx, in.Ref) })
 

@@ -35,8 +35,17 @@ type Instances interface {
 	Start(ctx context.Context, ref string) (client.Instance, error)
 	// Stop returns when the VM is gone. A negative grace means the default.
 	Stop(ctx context.Context, ref string, grace time.Duration) error
+	// Restart stops what runs, as Stop does, and returns when the command runs again.
+	Restart(ctx context.Context, ref string, grace time.Duration) (client.Instance, error)
+	// Wait returns when the instance is STOPPED.
+	Wait(ctx context.Context, ref string) (client.Exit, error)
 	Pause(ctx context.Context, ref string) error
 	Resume(ctx context.Context, ref string) error
+	// Hold takes the instance's lease, in the place of an earlier one.
+	Hold(ctx context.Context, ref string, d time.Duration, reason string) (client.Instance, error)
+	Release(ctx context.Context, ref string) (client.Instance, error)
+	// Prune deletes what has been STOPPED for longer than age and names it.
+	Prune(ctx context.Context, age time.Duration) ([]string, error)
 	// Delete refuses an instance that is not STOPPED, unless force.
 	Delete(ctx context.Context, ref string, force bool) error
 }

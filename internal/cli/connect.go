@@ -29,7 +29,15 @@ func (a *app) ready(ctx context.Context, c *client.Client) error {
 	if err != nil || s.Ready {
 		return err
 	}
-	return c.Setup(ctx, a.progress)
+	return a.setUp(ctx, c)
+}
+
+// setUp makes what is missing.
+func (a *app) setUp(ctx context.Context, c *client.Client) error {
+	a.settingUp = true
+	err := c.Setup(ctx, a.progress)
+	a.settingUp = err != nil
+	return err
 }
 
 // connectReady is connect and ready.

@@ -13,7 +13,9 @@ import (
 func (a *app) hint(f *fault.Error) string {
 	name := quote(f.Subject)
 	switch f.Kind {
-	case fault.Usage, fault.Invalid:
+	case fault.Config:
+		return a.hintConfig(f)
+	case fault.Usage, fault.Invalid, fault.ImageMissing:
 		return strings.Join(strings.Fields("aegis "+a.verb+" --help"), " ")
 	case fault.NotFound, fault.Ambiguous:
 		return "aegis ps"
@@ -33,6 +35,9 @@ func (a *app) hint(f *fault.Error) string {
 	case fault.CommandNotFound, fault.CommandNotRunnable:
 		return "aegis run -- ls -l /usr/local/bin /usr/bin"
 	case fault.AssetMissing, fault.AssetDamaged:
+		if a.settingUp {
+			return "aegis doctor"
+		}
 		return "aegis setup"
 	case fault.Backend:
 		return "aegis doctor"
@@ -57,6 +62,18 @@ func (a *app) hintDaemon(f *fault.Error) string {
 		return "aegis status"
 	}
 	return "tail " + quote(a.logFile())
+}
+
+// hintConfig leads to the setting: a variable, or the file.
+func (a *app) hintConfig(f *fault.Error) string {
+	if strings.HasPrefix(f.Subject, "AEGIS_") {
+		return "unset " + quote(f.Subject)
+	}
+	home, err := paths.Locate(a.env)
+	if err != nil {
+		return "aegis doctor"
+	}
+	return "${EDITOR:-vi} " + quote(home.Config())
 }
 
 func (a *app) hintState(name string) string {

@@ -114,6 +114,9 @@ func historyRows(i client.Instance) [][]string {
 	if i.StoppedAt != nil {
 		rows = append(rows, []string{"stopped", stamp(*i.StoppedAt)})
 	}
+	if i.HeldUntil != nil {
+		rows = append(rows, []string{"held until", stamp(*i.HeldUntil) + ": its command keeps ending at once"})
+	}
 	if e := i.Exit; e != nil {
 		rows = append(rows, []string{"last exit", exitLine(e)})
 	}

@@ -23,12 +23,13 @@ type app struct {
 	noAutostart bool
 	verb        string // path of the command that runs, like "instance start"
 	begun       bool   // the command line was right
+	settingUp   bool   // setup was tried, so that it is no advice
 	process     bool   // the exit status stands for a process in a guest
 }
 
 // Main runs one command with the process's own files and environment, and
-// returns its exit status: 0, 1 (it failed) or 2 (wrong usage); of run and exec
-// the process's own, or 125, 126, 127.
+// returns its exit status: 0, 1 (it failed) or 2 (wrong usage); of run, exec,
+// shell and instance wait the process's own, or 125, 126, 127.
 func Main(args []string) int {
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}
 	root := a.root()

@@ -13,7 +13,7 @@ import (
 const manyAtOnce = 8
 
 // many acts on each name and prints those that succeeded, in order. Each failure
-// is reported; the first one gives the exit status.
+// is reported; the worst one gives the exit status.
 func (a *app) many(ctx context.Context, names []string, act func(context.Context, *client.Client, string) error) error {
 	c, err := a.connect(ctx)
 	if err != nil {
@@ -30,16 +30,17 @@ func (a *app) many(ctx context.Context, names []string, act func(context.Context
 		})
 	}
 	group.Wait()
-	var first error
+	worst := status(0)
 	for k, name := range names {
 		if errs[k] == nil {
 			fmt.Fprintln(a.out, name)
 			continue
 		}
 		a.report(errs[k])
-		if first == nil {
-			first = status(fault.As(errs[k]).Kind.Exit())
-		}
+		worst = max(worst, status(fault.As(errs[k]).Kind.Exit()))
 	}
-	return first
+	if worst > 0 {
+		return worst
+	}
+	return nil
 }

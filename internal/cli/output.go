@@ -27,6 +27,16 @@ func (a *app) json(v any) error {
 	return enc.Encode(v)
 }
 
+// say prints one line each.
+func (a *app) say(lines ...string) error {
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(a.out, clean(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // table prints rows in columns. A nil header is none.
 func (a *app) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)

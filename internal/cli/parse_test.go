@@ -70,6 +70,19 @@ func TestParseSince(t *testing.T) {
 	}
 }
 
+func TestParseDays(t *testing.T) {
+	for text, want := range map[string]time.Duration{"7d": 7 * day, "1d12h": 36 * time.Hour, "0": 0, "0d": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute} {
+		if got, err := parseDays("for", text); err != nil || got != want {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "d", "-1d", "+1d", "1.5d", "1d-1h", "-1s", "7", "1d2d", "1dd", "99999999999999d", "36501d", "9999999h", "soon"} {
+		if got, err := parseDays("for", text); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
+
 func TestQuote(t *testing.T) {
 	for text, want := range map[string]string{"web": "web", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(rm)": "'$(rm)'", "./a:b": "./a:b"} {
 		if got := quote(text); got != want {

@@ -26,6 +26,9 @@ func (a *app) run() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if create.Restart != "" && create.Restart != "no" {
+				return fault.New(fault.Invalid, "", "read --restart", "a run is deleted when its command ends; aegis instance start keeps one")
+			}
 			create.Ephemeral, create.TTY = true, tty
 			if size, ok := a.size(); ok && tty {
 				create.Rows, create.Cols = int(size.Rows), int(size.Cols)

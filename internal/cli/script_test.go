@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 //	                     a call of the service fails from now on
 //	unready              kernel and image are missing
 //	log FILE             what every log holds
+//	ended CODE SIGNAL REASON ERROR
+//	                     how lives end, for wait, which else waits for ever
 //	calls                write the service's calls, but Status, to the file calls
 //	reached CALL         wait for a call
 //	value NAME FILE      compare a stored secret, byte by byte
@@ -41,7 +43,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "absent": absent, "fail": fail, "unready": unready, "log": logLines, "calls": calls, "reached": reached, "value": value,
+			"code": code, "absent": absent, "fail": fail, "unready": unready, "log": logLines, "ended": ended, "calls": calls, "reached": reached, "value": value,
 		},
 	})
 }
@@ -117,6 +119,13 @@ func unready(ts *testscript.TestScript, _ bool, _ []string) {
 func logLines(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[0])
 	sceneOf(ts).Log = apitest.Text(text)
+}
+
+func ended(ts *testscript.TestScript, _ bool, args []string) {
+	exit := client.Exit{Reason: args[2], Error: args[3], At: apitest.Epoch}
+	exit.Code, _ = strconv.Atoi(args[0])
+	exit.Signal, _ = strconv.Atoi(args[1])
+	sceneOf(ts).Exit = &exit
 }
 
 func calls(ts *testscript.TestScript, _ bool, _ []string) {

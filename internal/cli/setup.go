@@ -15,7 +15,7 @@ func (a *app) setupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.Setup(ctx, a.progress); err != nil {
+			if err := a.setUp(ctx, c); err != nil {
 				return err
 			}
 			a.note("ready")

@@ -32,6 +32,7 @@ func (s *spec) bind(cmd *cobra.Command) {
 	f.StringVar(&s.disk, "disk", "", "`SIZE` of its writable disk, like 8G; default: as configured")
 	f.StringVar(&s.PauseAfter, "pause-after", "", "`TIME` of idling until it pauses, like 60s; 0 or never")
 	f.StringVar(&s.StopAfter, "stop-after", "", "`TIME` of being paused until it stops, like 20m; 0 or never")
+	f.StringVar(&s.Restart, "restart", "", "start it again when its command ends: no, on-failure or always")
 	f.StringVar(&s.Net, "net", "", "its network: none")
 	f.StringArrayVar(&s.labels, "label", nil, "`K=V` to find it by (many)")
 	f.StringVar(&s.Backend, "backend", "", "virtual machine monitor; default: chosen by probing")
@@ -65,6 +66,11 @@ func (s *spec) create(a *app, cmd *cobra.Command, command []string) (client.Crea
 	}
 	if cmd.Flags().Changed("cpus") && c.CPUs < 1 {
 		return c, fault.New(fault.Invalid, "", "read --cpus", "%d is less than 1", c.CPUs)
+	}
+	switch c.Restart {
+	case "", "no", "on-failure", "always":
+	default:
+		return c, fault.New(fault.Invalid, "", "read --restart", "%.40q is not no, on-failure or always", c.Restart)
 	}
 	return c, nil
 }

@@ -21,8 +21,12 @@ func (a *app) stop() *cobra.Command {
 			}
 			return a.many(ctx, args, func(ctx context.Context, c *client.Client, name string) error { return c.Stop(ctx, name, wait) })
 		})}
-	cmd.Flags().StringVar(&grace, "time", "", "`TIME` between SIGTERM and SIGKILL, like 10s; a number is seconds")
+	graceFlag(cmd, &grace)
 	return cmd
+}
+
+func graceFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "time", "", "`TIME` between SIGTERM and SIGKILL, like 10s; a number is seconds")
 }
 
 // parseGrace is negative, the daemon's default, for an absent flag.

@@ -18,6 +18,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
+	"aegis/client"
 	"aegis/internal/api/apitest"
 )
 
@@ -93,6 +94,27 @@ func TestSecondInterruptEndsTheInstance(t *testing.T) {
 	wantStatus(t, cmd.Wait(), 130)
 	if calls := f.Calls(); !slices.Contains(calls, "Delete force=true inst-aaaaaaaaaaaa") {
 		t.Errorf("calls %q", calls)
+	}
+}
+
+func TestInterruptEndsAWait(t *testing.T) {
+	f := &apitest.Fake{}
+	if _, err := f.Services().Instances.Create(t.Context(), client.Create{Name: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := aegis(t, f, "instance", "wait", "web")
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for !slices.Contains(f.Calls(), "Wait web") {
+		time.Sleep(time.Millisecond) // the call comes from another process
+	}
+	cmd.Process.Signal(syscall.SIGINT)
+	wantStatus(t, cmd.Wait(), 130)
+	if said.Len() > 0 {
+		t.Errorf("it said %q", said.String())
 	}
 }
 

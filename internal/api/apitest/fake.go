@@ -29,6 +29,8 @@ type Fake struct {
 	Fails func(call string) error
 	// Log is what Logs returns.
 	Log func(client.LogQuery) io.ReadCloser
+	// Exit is what Wait answers; nil: it waits for ever.
+	Exit *client.Exit
 	// Unready makes Status say so, until Setup.
 	Unready bool
 	// Steps are what Setup reports before it ends with SetupErr.

@@ -3,6 +3,8 @@ package apitest
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"aegis/client"
@@ -74,6 +76,47 @@ func (r *records) Start(_ context.Context, ref string) (client.Instance, error) 
 func (r *records) Stop(_ context.Context, ref string, grace time.Duration) error {
 	_, err := r.move("Stop", ref, "STOPPED", grace.String())
 	return err
+}
+
+func (r *records) Restart(_ context.Context, ref string, grace time.Duration) (client.Instance, error) {
+	return r.move("Restart", ref, "RUNNING", grace.String())
+}
+
+// Wait answers at once with Fake.Exit, or waits for the end of ctx.
+func (r *records) Wait(ctx context.Context, ref string) (client.Exit, error) {
+	if _, err := r.move("Wait", ref, ""); err != nil {
+		return client.Exit{}, err
+	}
+	if r.Exit == nil {
+		<-ctx.Done()
+		return client.Exit{}, ctx.Err()
+	}
+	return *r.Exit, nil
+}
+
+func (r *records) Hold(_ context.Context, ref string, d time.Duration, reason string) (client.Instance, error) {
+	return r.move("Hold", ref, "RUNNING", d.String(), strconv.Quote(reason))
+}
+
+func (r *records) Release(_ context.Context, ref string) (client.Instance, error) {
+	return r.move("Release", ref, "")
+}
+
+// Prune deletes every STOPPED instance.
+func (r *records) Prune(_ context.Context, age time.Duration) ([]string, error) {
+	f := (*Fake)(r)
+	if err := f.enter("Prune", age.String()); err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	var names []string
+	f.list = slices.DeleteFunc(f.list, func(i *client.Instance) bool {
+		if i.State == "STOPPED" {
+			names = append(names, i.Name)
+		}
+		return i.State == "STOPPED"
+	})
+	return names, nil
 }
 
 func (r *records) Pause(_ context.Context, ref string) error {

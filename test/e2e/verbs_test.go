@@ -1,0 +1,75 @@
+package e2e
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"aegis/client"
+)
+
+// TestVerbs shares two instances between the verbs of a life.
+func TestVerbs(t *testing.T) {
+	h := newHome(t)
+	url := h.serve("web", "--pause-after", "1s")
+	t.Run("hold keeps awake and release lets it pause", func(t *testing.T) { h.holds("web") })
+	t.Run("restart keeps port and disk", func(t *testing.T) {
+		h.ok("exec", "web", "--", "sh", "-c", "echo kept > /root/kept")
+		before := h.ok("exec", "web", "--", "cat", "/proc/sys/kernel/random/boot_id")
+		if got := h.ok("instance", "restart", "web"); got != "web\n" {
+			t.Errorf("it printed %q", got)
+		}
+		h.page(url, "page of web\n")
+		if got := h.ok("exec", "web", "--", "cat", "/root/kept"); got != "kept\n" {
+			t.Errorf("the disk did not survive: %q", got)
+		}
+		if h.ok("exec", "web", "--", "cat", "/proc/sys/kernel/random/boot_id") == before {
+			t.Error("it is the same boot")
+		}
+	})
+	t.Run("wait gives the code", func(t *testing.T) {
+		h.ok("instance", "start", "--name", "job", "--", "sh", "-c", "mkfifo /tmp/go; read line < /tmp/go; exit $line")
+		waited := make(chan result, 1)
+		go func() { waited <- h.run("", "instance", "wait", "--json", "job") }()
+		h.ok("exec", "job", "--", "sh", "-c", "until [ -p /tmp/go ]; do sleep 0.05; done; echo 7 > /tmp/go")
+		r := <-waited
+		var exit client.Exit
+		if err := json.Unmarshal([]byte(r.stdout), &exit); err != nil || r.code != 7 || exit.Code != 7 || exit.Reason != "exited" {
+			t.Errorf("%+v %v", r, err)
+		}
+		if r := h.run("", "instance", "wait", "job"); r.code != 7 || r.stdout != "" {
+			t.Errorf("of a stopped one: %+v", r)
+		}
+	})
+	t.Run("prune spares the young and what runs", func(t *testing.T) {
+		if got := h.ok("instance", "prune", "--stopped-older-than", "1d"); got != "" {
+			t.Errorf("deleted %q", got)
+		}
+		if got := h.ok("instance", "prune", "--stopped-older-than", "0s"); got != "job\n" {
+			t.Errorf("deleted %q", got)
+		}
+		h.fails(1, []string{"job", "hint: aegis ps"}, "instance", "info", "job")
+	})
+	t.Run("many names", func(t *testing.T) {
+		h.fails(1, []string{"nobody"}, "instance", "stop", "nobody", "web")
+		if got := h.info("web").State; got != "STOPPED" {
+			t.Errorf("web is %s", got)
+		}
+	})
+}
+
+// holds holds an instance that pauses after a second.
+func (h *home) holds(name string) {
+	h.state(name, "PAUSED", 30*time.Second)
+	h.ok("instance", "hold", name, "--for", "1h", "--reason", "a test")
+	for deadline := time.Now().Add(4 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		info := h.info(name) // the passing of time is what is tested
+		if info.State != "RUNNING" || !slices.Contains(info.AwakeBecause, "lease: a test") {
+			h.t.Fatalf("held, it is %s, awake by %q", info.State, info.AwakeBecause)
+		}
+	}
+	h.ok("instance", "release", name)
+	h.state(name, "PAUSED", 30*time.Second)
+	h.ok("instance", "resume", name)
+}
