@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -131,10 +132,11 @@ func (a *actor) save(rec store.Record) error {
 	return nil
 }
 
-// refuse names the action and the instance in a refusal by state.
+// refuse names the action and the instance in a refusal. A fault that is about
+// something else, a secret or a workspace, stays so: its hint names that.
 func (a *actor) refuse(action string, err error) error {
 	f := fault.As(err)
-	return &fault.Error{Kind: f.Kind, Subject: a.rec.Spec.Name, What: action + " instance " + quote(a.rec.Spec.Name), Why: f.Why, Cause: f.Cause}
+	return &fault.Error{Kind: f.Kind, Subject: cmp.Or(f.Subject, a.rec.Spec.Name), What: action + " instance " + quote(a.rec.Spec.Name), Why: f.Why, Cause: f.Cause}
 }
 
 func quote(s string) string { return `"` + s + `"` }

@@ -185,7 +185,7 @@ func (e *Engine) checkSizes(s instance.Spec) error {
 			config.FormatSize(s.Memory), backend.Name, config.FormatSize(backend.MinMemory))
 	case s.Memory > total:
 		return fault.New(fault.Invalid, "memory", what, "%s of memory is more than this machine's %s",
-			config.FormatSize(s.Memory), config.FormatSize(total))
+			config.FormatSize(s.Memory), config.FormatSize(total>>20<<20))
 	case s.Memory%(1<<20) != 0:
 		return fault.New(fault.Invalid, "memory", what, "%d bytes of memory are not whole MiB", s.Memory)
 	case s.CPUs < 1 || s.CPUs > min(runtime.NumCPU(), backend.MaxCPUs):

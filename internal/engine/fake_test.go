@@ -70,6 +70,7 @@ func (w *world) open() {
 func (w *world) leave() {
 	w.Engine.Close()
 	w.Store.Close()
+	w.ports = &fakePorts{next: w.ports.next} // the kernel closes what a daemon listened on
 }
 
 // create makes an instance and fails the test if it can't.

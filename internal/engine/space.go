@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve is the free space below which no start is attempted: what a guest's first
+// Reserve is the free space below which no start is attempted: what a guest's first
 // writes, its log and the registry need so that nothing is cut short. Bytes.
-const reserve = 256 << 20
+const Reserve = 256 << 20
 
 // checkSpace refuses a start on a disk that is nearly full.
 func checkSpace(dir string) error {
@@ -19,9 +19,9 @@ func checkSpace(dir string) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("look at the free space of %s: %w", dir, err)
 	}
-	if free := int64(st.Bavail) * int64(st.Bsize); free < reserve {
+	if free := int64(st.Bavail) * int64(st.Bsize); free < Reserve {
 		return fault.New(fault.NoSpace, dir, "", "the disk that holds %s has %s left and a start needs %s",
-			dir, config.FormatSize(free), config.FormatSize(reserve))
+			dir, config.FormatSize(free>>20<<20), config.FormatSize(Reserve))
 	}
 	return nil
 }

@@ -274,6 +274,7 @@ func (a *actor) bootFailed(err error) {
 		exit.Code = f.Kind.ExitProcess()
 	case a.ending != nil:
 		exit.Reason, exit.Error = a.ending.reason, ""
+		f = &fault.Error{Kind: fault.WrongState, Why: "it was stopped while it was starting", Cause: err}
 	case f.Kind == fault.Internal || errors.Is(err, context.Canceled):
 		f = &fault.Error{Kind: fault.BootFailed, Why: f.Why, Cause: err}
 	}
