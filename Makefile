@@ -7,6 +7,10 @@ FUZZTIME ?= 10s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export GO VERSION FUZZTIME
 
+# One kind of build for programs, tests and lint, so that nothing is compiled twice.
+export CGO_ENABLED := 0
+export GOFLAGS := $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath
+
 # Tests of all packages share one kernel and one image; quickstart, as any user,
 # has those of its own home.
 test assets bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
