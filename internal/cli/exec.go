@@ -30,13 +30,18 @@ func (a *app) exec() *cobra.Command {
 			e.Command = args[1:]
 			return a.execIn(cmd.Context(), args[0], e, timeout)
 		}}
-	f := cmd.Flags()
 	terminalFlags(cmd, &e.TTY)
-	f.StringArrayVarP(&env, "env", "e", nil, "`K=V`, or K to take this environment's value (many)")
+	processFlags(cmd, &e, &env)
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "end the command after this `TIME`")
+	return cmd
+}
+
+// processFlags are those of one more process in an instance.
+func processFlags(cmd *cobra.Command, e *client.Exec, env *[]string) {
+	f := cmd.Flags()
+	f.StringArrayVarP(env, "env", "e", nil, "`K=V`, or K to take this environment's value (many)")
 	f.StringVarP(&e.Workdir, "workdir", "w", "", "`DIR` to run in; default: the instance's")
 	f.StringVarP(&e.User, "user", "u", "", "`USER` to run as; default: the instance's")
-	f.DurationVar(&timeout, "timeout", 0, "end the command after this `TIME`")
-	return cmd
 }
 
 func (a *app) execIn(ctx context.Context, name string, e client.Exec, timeout time.Duration) error {

@@ -78,7 +78,7 @@ func (a *app) hintConfig(f *fault.Error) string {
 
 func (a *app) hintState(name string) string {
 	switch {
-	case a.verb == "exec":
+	case a.verb == "exec", a.verb == "shell":
 		return "aegis instance start --name " + name
 	case a.verb == "instance delete":
 		return "aegis instance delete --force " + name

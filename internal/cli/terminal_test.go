@@ -154,6 +154,34 @@ func TestTerminalTellsItsSizeAtTheStart(t *testing.T) {
 	}
 }
 
+func TestShellTakesTheTerminal(t *testing.T) {
+	for _, args := range [][]string{{"shell", "web"}, {"shell", "-u", "nobody", "-w", "/tmp", "-e", "TERM=dumb", "web"}} {
+		f := &apitest.Fake{}
+		f.Services().Instances.Create(t.Context(), client.Create{Name: "web"})
+		f.Services().Instances.Start(t.Context(), "web")
+		cmd := aegis(t, f, args...)
+		cmd.Env = append(cmd.Env, "TERM=vt220")
+		terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer terminal.Close()
+		out := bufio.NewReader(terminal)
+		expect(t, typed(terminal, out, "\x03b"), "\x03b")
+		pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 100})
+		expect(t, out, "size 30x100")
+		cmd.Process.Signal(syscall.SIGHUP)
+		wantStatus(t, cmd.Wait(), 129)
+		call, want := f.Calls()[2], "tty=true 24x80 user= dir= TERM=vt220"
+		if len(args) > 2 {
+			want = "tty=true 24x80 user=nobody dir=/tmp TERM=dumb"
+		}
+		if !strings.HasPrefix(call, "Exec web sh -c ") || !strings.HasSuffix(call, want) {
+			t.Errorf("%q: called %q, want …%s", args, call, want)
+		}
+	}
+}
+
 func TestSecretPromptDoesNotEcho(t *testing.T) {
 	f := &apitest.Fake{}
 	cmd := aegis(t, f, "secret", "set", "KEY")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +15,15 @@ func TestVerbs(t *testing.T) {
 	h := newHome(t)
 	url := h.serve("web", "--pause-after", "1s")
 	t.Run("hold keeps awake and release lets it pause", func(t *testing.T) { h.holds("web") })
+	t.Run("exec --timeout ends the process", func(t *testing.T) {
+		h.fails(125, []string{`run a command in "web": it was ended after 1s`}, "exec", "--timeout", "1s", "web", "--", "sleep", "98765")
+		h.eventually(10*time.Second, "the process has ended", func() error {
+			if r := h.run("", "exec", "web", "--", "pgrep", "-fx", "sleep 98765"); r.code != 1 {
+				return fmt.Errorf("%+v", r)
+			}
+			return nil
+		})
+	})
 	t.Run("restart keeps port and disk", func(t *testing.T) {
 		h.ok("exec", "web", "--", "sh", "-c", "echo kept > /root/kept")
 		before := h.ok("exec", "web", "--", "cat", "/proc/sys/kernel/random/boot_id")

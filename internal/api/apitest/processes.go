@@ -33,7 +33,11 @@ func (p *processes) Run(_ context.Context, ref string) (net.Conn, error) {
 
 func (p *processes) Exec(_ context.Context, ref string, exec client.Exec) (net.Conn, error) {
 	f := (*Fake)(p)
-	if err := f.enter("Exec", fmt.Sprintf("%s %s tty=%v %dx%d user=%s dir=%s", ref, strings.Join(exec.Command, " "), exec.TTY, exec.Rows, exec.Cols, exec.User, exec.Workdir)); err != nil {
+	call := fmt.Sprintf("%s %s tty=%v %dx%d user=%s dir=%s", ref, strings.Join(exec.Command, " "), exec.TTY, exec.Rows, exec.Cols, exec.User, exec.Workdir)
+	if term, ok := exec.Env["TERM"]; ok {
+		call += " TERM=" + term
+	}
+	if err := f.enter("Exec", call); err != nil {
 		return nil, err
 	}
 	defer f.mu.Unlock()
