@@ -206,7 +206,7 @@ func TestDaemonIsKilled(t *testing.T) {
 func TestPartsAreKilled(t *testing.T) {
 	h := newHome(t)
 	url := h.serve("web")
-	for _, victim := range []string{"qemu-system", "aegis-shim", "fs"} {
+	for _, victim := range []string{"vmm", "aegis-shim", "fs"} {
 		t.Run(victim, func(t *testing.T) {
 			h.page(url, "page of web\n")
 			h.kill(h.part(victim))
@@ -234,20 +234,8 @@ func TestPartsAreKilled(t *testing.T) {
 func (h *home) part(role string) process {
 	h.t.Helper()
 	for _, p := range h.processes() {
-		args := strings.TrimSpace(p.args)
-		switch role {
-		case "fs":
-			if strings.HasSuffix(args, " fs") {
-				return p
-			}
-		case "aegis-shim":
-			if strings.HasSuffix(args, "aegis-shim") {
-				return p
-			}
-		default:
-			if strings.Contains(args, role) {
-				return p
-			}
+		if p.role() == role {
+			return p
 		}
 	}
 	h.t.Fatalf("no process is %s: %v", role, h.processes())

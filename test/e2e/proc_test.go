@@ -62,3 +62,19 @@ func (h *home) one(word string) process {
 	}
 	return found[0]
 }
+
+// role says what a process of the home is for.
+func (p process) role() string {
+	args := strings.Fields(p.args)
+	if len(args) == 0 {
+		return ""
+	}
+	switch name := filepath.Base(args[0]); {
+	case strings.HasPrefix(name, "qemu-system"):
+		return "vmm"
+	case len(args) > 1 && args[1] == "fs":
+		return "fs"
+	default:
+		return name
+	}
+}
