@@ -54,8 +54,13 @@ func TestHelloNeverComes(t *testing.T) {
 }
 
 func TestGuestEndsBeforeItsHello(t *testing.T) {
-	w := begin(t, script{boot: func(context.Context, net.Conn, io.Writer) error { return nil }}, nil)
-	wantFailed(t, w, "ended before")
+	for _, c := range []struct {
+		err error
+		why string
+	}{{nil, "ended"}, {errors.New("qemu: no lock on the disk"), "no lock on the disk"}} {
+		w := begin(t, script{boot: func(context.Context, net.Conn, io.Writer) error { return c.err }}, nil)
+		wantFailed(t, w, c.why)
+	}
 }
 
 func TestStartIsRefused(t *testing.T) {
@@ -139,4 +144,11 @@ func wantKilled(t *testing.T, w *world) {
 	if took := time.Since(began); took > connectTimeout {
 		t.Errorf("it took %s", took)
 	}
+}
+
+// A boot may have failed, and its shim be gone, before a start is asked for.
+func TestStartAfterAFailedBoot(t *testing.T) {
+	w := beginWith(t, &fake.Backend{BootErr: errors.New("no such accelerator")}, nil)
+	w.await(w.over, "the end of the run")
+	wantFailed(t, w, "no such accelerator")
 }

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"syscall"
@@ -20,7 +21,8 @@ type Client struct {
 	watch   net.Conn
 	pid     int
 	reports chan instance.Report
-	exit    instance.Exit // constant once reports is closed
+	ended   chan struct{} // closed before reports
+	exit    instance.Exit // constant once ended is closed
 }
 
 // connectTimeout bounds the first answer of a shim: one that is slower hangs.
@@ -30,7 +32,7 @@ const connectTimeout = 5 * time.Second
 func Connect(ctx context.Context, dir paths.Run) (*Client, instance.RunStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	c := &Client{dir: dir, reports: make(chan instance.Report, 1)}
+	c := &Client{dir: dir, reports: make(chan instance.Report, 1), ended: make(chan struct{})}
 	conn, rep, err := c.call(ctx, request{Op: opWatch})
 	if err != nil {
 		return nil, instance.RunStatus{}, fmt.Errorf("reach the shim: %w", err)
@@ -77,6 +79,7 @@ func (c *Client) Leave() { c.watch.Close() }
 
 func (c *Client) listen() {
 	defer close(c.reports)
+	defer close(c.ended)
 	defer c.watch.Close()
 	for {
 		var report instance.Report
@@ -131,12 +134,17 @@ func (c *Client) call(ctx context.Context, req request) (*net.UnixConn, reply, e
 	return conn.(*net.UnixConn), rep, nil
 }
 
+// lost is that a shim does not answer.
+type lost struct{ error }
+
+func (l lost) Unwrap() error { return l.error }
+
 // gone says what it means that a shim does not answer.
 func gone(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fault.New(fault.WrongState, "", "reach the VM", "it has ended or is ending: %w", err)
+	return lost{fault.New(fault.WrongState, "", "reach the VM", "it has ended or is ending: %w", err)}
 }
 
 // do is a call with nothing after the reply.
@@ -154,13 +162,32 @@ func (c *Client) do(ctx context.Context, req request) (reply, error) {
 func (c *Client) Start(ctx context.Context, boots instance.Boots) (*net.UnixConn, wire.Stages, error) {
 	conn, rep, err := c.call(ctx, request{Op: opStart, Boots: &boots})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, c.unstarted(ctx, err)
 	}
 	if !boots.Attached {
 		conn.Close()
 		return nil, rep.Stages, nil
 	}
 	return conn, rep.Stages, nil
+}
+
+// unstarted is why a start failed. A boot can fail before the shim was asked to
+// start anything; its exit says why.
+func (c *Client) unstarted(ctx context.Context, err error) error {
+	if !errors.As(err, new(lost)) {
+		return err
+	}
+	select {
+	case <-c.ended:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(connectTimeout): // it lives; the fault is ours
+		return err
+	}
+	if c.exit.Reason != instance.BootFailed {
+		return err
+	}
+	return fault.New(fault.BootFailed, "", "boot the VM", "%s", c.exit.Error)
 }
 
 // Exec runs one more process; the connection carries its frames. Closing it ends

@@ -148,12 +148,11 @@ func beginWith(t *testing.T, backend vmm.Backend, set func(*instance.Launch)) *w
 	if err != nil {
 		t.Fatal(err)
 	}
-	go w.run.serve(l)
+	w.run.ops.Go(func() { w.run.serve(l) })
 	go func() {
 		defer close(w.over)
 		w.run.live(backend)
-		w.run.farewell()
-		l.Close()
+		w.run.farewell(l)
 	}()
 	t.Cleanup(func() {
 		go w.run.kill("test")

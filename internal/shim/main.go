@@ -72,9 +72,9 @@ func shimMain() error {
 		return fmt.Errorf("tell the daemon: %w", err)
 	}
 	ready.Close()
-	go r.serve(listener)
+	r.ops.Go(func() { r.serve(listener) })
 	r.live(backend)
-	r.farewell()
+	r.farewell(listener)
 	return nil
 }
 

@@ -51,7 +51,7 @@ type run struct {
 
 	closing sync.Once
 	killing sync.Once
-	ops     sync.WaitGroup // connections that are being answered
+	ops     sync.WaitGroup // the listener, and connections that are being answered
 }
 
 // startState says how far the one start of a run has come.
@@ -88,7 +88,9 @@ func (r *run) live(backend vmm.Backend) {
 		r.vm = vm
 		stop := r.sample(vm)
 		defer stop()
-		err = r.open(ctx, vm)
+		if err = r.open(ctx, vm); err != nil {
+			err = r.cause(vm, err)
+		}
 	}
 	r.bootErr = err
 	close(r.booted)
@@ -178,9 +180,22 @@ func (r *run) open(ctx context.Context, vm vmm.VM) error {
 	return err
 }
 
-// lastMoment is how long the end of a VM may take to be seen, after the helper has
-// seen the end of its channel.
+// lastMoment is how long the end of a VM may take to be seen, after the end of one of
+// its channels was.
 const lastMoment = 500 * time.Millisecond
+
+// cause is why a boot failed: what the monitor said, when it is the one that ended.
+func (r *run) cause(vm vmm.VM, err error) error {
+	select {
+	case <-vm.Done():
+		if vm.Err() != nil {
+			return vm.Err()
+		}
+	case <-r.killed:
+	case <-time.After(lastMoment):
+	}
+	return err
+}
 
 // watchHelper ends the run when the workspace's server ends first. A VM that ends
 // closes the helper's channel, which is not the helper's failure.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -56,6 +58,9 @@ func Spawn(ctx context.Context, program string, launch instance.Launch) (*Client
 	u.Add(func() { cmd.Process.Kill() })
 	listening.SetReadDeadline(deadline(ctx, spawnTimeout))
 	if n, err := listening.Read(make([]byte, 1)); n == 0 {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it ended")
+		}
 		return nil, fmt.Errorf("start the shim: it did not begin to listen: %w%s", err, lastWords(dir))
 	}
 	client, _, err := Connect(ctx, dir)
