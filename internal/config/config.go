@@ -57,7 +57,7 @@ const originDefault = "default"
 
 // Load is Default, changed by home's config.toml where there is one, changed by
 // the variables that getenv knows; an empty variable counts as unset. What can't
-// be right is a fault.Invalid that names the file and line, or the variable.
+// be right is a fault.Config that names the file and line, or the variable.
 func Load(home paths.Home, getenv func(string) string) (Config, error) {
 	c := Default()
 	if err := c.readFile(home.Config()); err != nil {

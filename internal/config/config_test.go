@@ -118,7 +118,7 @@ func TestRefusals(t *testing.T) {
 		strings.Repeat("# comment\n", maxFile/10+1): `bytes`,
 	} {
 		_, path, err := load(t, text, nil)
-		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if !fault.Is(err, fault.Config) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%.40q: got %v, want %q", text, err, want)
 		}
 	}
@@ -126,7 +126,7 @@ func TestRefusals(t *testing.T) {
 
 func TestRefusesVariable(t *testing.T) {
 	_, _, err := load(t, "", map[string]string{"AEGIS_DISK": "big"})
-	if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "AEGIS_DISK") {
+	if !fault.Is(err, fault.Config) || !strings.Contains(err.Error(), "AEGIS_DISK") {
 		t.Fatal(err)
 	}
 }
@@ -136,7 +136,7 @@ func TestUnreadableFile(t *testing.T) {
 	if err := os.Mkdir(home.Config(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(home, none); !fault.Is(err, fault.Invalid) {
+	if _, err := Load(home, none); !fault.Is(err, fault.Config) {
 		t.Fatal(err)
 	}
 }
@@ -148,7 +148,7 @@ func FuzzFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c := Default()
 		if err := c.readText("f", text); err != nil {
-			if !fault.Is(err, fault.Invalid) {
+			if !fault.Is(err, fault.Config) {
 				t.Fatal(err)
 			}
 			return

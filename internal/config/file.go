@@ -20,7 +20,7 @@ const maxFile = 1 << 20
 
 // refuse is the one fault of this package.
 func refuse(subject, why string, args ...any) error {
-	return fault.New(fault.Invalid, subject, "read configuration", why, args...)
+	return fault.New(fault.Config, subject, "read configuration", why, args...)
 }
 
 // readFile changes c by the file at path; one that is missing changes nothing.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 
 	"aegis/client"
 	"aegis/internal/accel"
 	"aegis/internal/config"
+	"aegis/internal/engine"
 	"aegis/internal/fault"
 	"aegis/internal/image"
 	"aegis/internal/kernel"
@@ -48,7 +50,7 @@ func examine(getenv func(string) string) []client.Check {
 	}
 	cfg, err := config.Load(home, getenv)
 	if err != nil {
-		return []client.Check{{Name: "configuration", Status: fail, Detail: fault.As(err).Why, Fix: "edit " + home.Config()}}
+		return []client.Check{{Name: "configuration", Status: fail, Detail: fault.As(err).Why, Fix: "${EDITOR:-vi} " + home.Config()}}
 	}
 	a := newAssets(home, cfg, newLog(io.Discard))
 	checks := []client.Check{checkHome(home), checkAccelerator()}
@@ -118,7 +120,7 @@ func checkKernel(home paths.Home) client.Check {
 	if err == nil {
 		err = k.Verify()
 	}
-	return note("kernel", "Linux "+k.Version, err, fail, "aegis setup")
+	return note("kernel", "Linux "+k.Version, err, fail, setUpWith("apt-get", "apt"))
 }
 
 func checkImage(home paths.Home, cfg config.Config) client.Check {
@@ -126,7 +128,16 @@ func checkImage(home paths.Home, cfg config.Config) client.Check {
 	if err == nil {
 		err = image.Verify(context.Background(), img)
 	}
-	return note("default image", config.FormatSize(img.Size)+", "+img.Digest, err, fail, "aegis setup")
+	return note("default image", config.FormatSize(img.Size)+", "+img.Digest, err, fail, setUpWith("mmdebstrap", "mmdebstrap"))
+}
+
+// setUpWith is the command that makes an asset, behind the one that installs the
+// program which set-up makes it with.
+func setUpWith(program, pack string) string {
+	if _, err := exec.LookPath(program); err != nil {
+		return "sudo apt-get install " + pack + " && aegis setup"
+	}
+	return "aegis setup"
 }
 
 // diskWanted is the free space below which doctor warns: the default image, made
@@ -139,11 +150,15 @@ func checkDisk(home paths.Home) client.Check {
 		return note("disk", "", err, fail, "ls -ld "+home.Dir)
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
-	detail := config.FormatSize(free) + " free below " + home.Dir
+	check := client.Check{Name: "disk", Status: ok, Detail: config.FormatSize(free>>20<<20) + " free below " + home.Dir}
 	if free < diskWanted {
-		return client.Check{Name: "disk", Status: warn, Detail: detail, Fix: "aegis instance list, then aegis instance delete what you do not need"}
+		check.Status, check.Fix = warn, "aegis instance list, then aegis instance delete what you do not need"
 	}
-	return client.Check{Name: "disk", Status: ok, Detail: detail}
+	if free < engine.Reserve {
+		check.Status = fail
+		check.Detail += ", and a start needs " + config.FormatSize(engine.Reserve)
+	}
+	return check
 }
 
 // descriptorsWanted is enough for a thousand routed connections at two each.

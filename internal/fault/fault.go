@@ -21,6 +21,7 @@ type Kind string
 const (
 	Usage              Kind = "usage"              // flags or arguments that can never be right
 	Invalid            Kind = "invalid"            // a value that no instance can have (name, memory, port)
+	Config             Kind = "config_invalid"     // config.toml or an AEGIS_ variable
 	NotFound           Kind = "not_found"          // no such instance
 	Ambiguous          Kind = "ambiguous"          // an ID prefix that fits several instances
 	NameTaken          Kind = "name_taken"         // another instance has the name
@@ -31,6 +32,7 @@ const (
 	CommandNotFound    Kind = "command_not_found"  // exit 127
 	CommandNotRunnable Kind = "command_not_runnable"
 	AssetMissing       Kind = "asset_missing" // kernel or image is not there: setup makes it
+	ImageMissing       Kind = "image_missing" // an image that was named is not there
 	AssetDamaged       Kind = "asset_damaged" // kernel or image is cut short or altered
 	Backend            Kind = "backend_unusable"
 	BootFailed         Kind = "boot_failed"
@@ -53,6 +55,7 @@ type row struct {
 var table = map[Kind]row{
 	Usage:              {400, 2},
 	Invalid:            {422, 2},
+	Config:             {500, 1},
 	NotFound:           {404, 1},
 	Ambiguous:          {409, 1},
 	NameTaken:          {409, 1},
@@ -63,6 +66,7 @@ var table = map[Kind]row{
 	CommandNotFound:    {422, 1},
 	CommandNotRunnable: {422, 1},
 	AssetMissing:       {503, 1},
+	ImageMissing:       {404, 1},
 	AssetDamaged:       {503, 1},
 	Backend:            {503, 1},
 	BootFailed:         {500, 1},

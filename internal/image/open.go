@@ -20,7 +20,7 @@ import (
 // its full digest. The default is the one of this version's recipe, or, where only
 // older ones are there, the newest of those. An image that set-up makes and that is
 // not there is a fault.AssetMissing, one that is cut short a fault.AssetDamaged,
-// any other reference a fault.NotFound.
+// any other reference a fault.ImageMissing.
 func Open(dir, ref string) (Image, error) {
 	switch {
 	case ref == "" || ref == DefaultName:
@@ -32,7 +32,7 @@ func Open(dir, ref string) (Image, error) {
 		}
 		return use(place(dir, ref), m)
 	}
-	return Image{}, fault.New(fault.NotFound, ref, fmt.Sprintf("open image %q", ref),
+	return Image{}, fault.New(fault.ImageMissing, ref, fmt.Sprintf("open image %q", ref),
 		"it is neither %q nor the digest of an image in %s, and images can't be pulled yet", DefaultName, dir)
 }
 

@@ -26,8 +26,8 @@ func TestOpenRefusesWhatIsNotThere(t *testing.T) {
 	other := digestPrefix + strings.Repeat("0", 64)
 	for ref, kind := range map[string]fault.Kind{
 		"": fault.AssetMissing, DefaultName: fault.AssetMissing, other: fault.AssetMissing,
-		"alpine": fault.NotFound, "alpine:3": fault.NotFound, "../x": fault.NotFound,
-		strings.ToUpper(other): fault.NotFound, digestPrefix + "../../../../etc": fault.NotFound,
+		"alpine": fault.ImageMissing, "alpine:3": fault.ImageMissing, "../x": fault.ImageMissing,
+		strings.ToUpper(other): fault.ImageMissing, digestPrefix + "../../../../etc": fault.ImageMissing,
 	} {
 		_, err := Open(dir, ref)
 		if !fault.Is(err, kind) {

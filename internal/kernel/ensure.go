@@ -29,7 +29,7 @@ const stageAge = time.Hour
 // and never installed. It works as an ordinary user. report gets a line for each
 // slow step; it may be nil. A fault.AssetMissing says what apt lacks.
 func Ensure(ctx context.Context, dir, arch string, report func(msg string)) (Kernel, error) {
-	if k, err := Open(dir); err == nil && k.Arch == arch {
+	if k, err := Open(dir); err == nil && k.Arch == arch && k.Verify() == nil {
 		return k, nil
 	}
 	if report == nil {

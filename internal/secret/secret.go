@@ -153,7 +153,7 @@ func (b *Box) read(names []string) (map[string][]byte, error) {
 		return nil, fault.New(fault.SecretMissing, missing[0], what, "%s is not set", missing[0])
 	}
 	list := strings.Join(missing, ", ")
-	return nil, fault.New(fault.SecretMissing, list, what, "%s are not set", list)
+	return nil, fault.New(fault.SecretMissing, missing[0], what, "%s are not set", list) // a hint sets one at a time
 }
 
 // List tells of every secret, by name. It needs no key.

@@ -94,7 +94,7 @@ func TestMissingNamesAll(t *testing.T) {
 	b := open(t)
 	set(t, b, "HERE", "x")
 	_, err := b.Get("B_GONE", "HERE", "A_GONE", "A_GONE")
-	if e := fault.As(err); e.Kind != fault.SecretMissing || e.Subject != "A_GONE, B_GONE" || !strings.Contains(e.Why, "A_GONE, B_GONE") {
+	if e := fault.As(err); e.Kind != fault.SecretMissing || e.Subject != "A_GONE" || !strings.Contains(e.Why, "A_GONE, B_GONE") {
 		t.Errorf("%+v", e)
 	}
 }
