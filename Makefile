@@ -49,9 +49,8 @@ build-all: ## all commands for every platform, into build/OS-ARCH/
 		GOOS=$${target%/*} GOARCH=$${target#*/} scripts/build "build/$${target%/*}-$${target#*/}" || exit 1; \
 	done
 
-install: build ## all commands into PREFIX/bin (/usr/local)
-	install -d '$(DESTDIR)$(PREFIX)/bin'
-	install -m 0755 bin/* '$(DESTDIR)$(PREFIX)/bin/'
+install: build ## commands, man pages, completions below PREFIX (/usr/local)
+	@scripts/install bin '$(DESTDIR)$(PREFIX)'
 
 clean: ## remove what was built, build/cache too
 	rm -rf bin build

@@ -25,6 +25,13 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return out, err
 }
 
+// Config lists the settings that the daemon runs with.
+func (c *Client) Config(ctx context.Context) ([]Setting, error) {
+	out := []Setting{}
+	err := c.call(ctx, "ask for the daemon's configuration", http.MethodGet, "/config", nil, &out)
+	return out, err
+}
+
 // Down stops every VM and the daemon. It works between all versions.
 func (c *Client) Down(ctx context.Context) error {
 	return c.call(ctx, "stop the daemon", http.MethodPost, "/down", nil, nil)

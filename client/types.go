@@ -133,6 +133,15 @@ type Status struct {
 	Warnings    []string       `json:"warnings"`
 }
 
+// Setting is one key of the configuration.
+type Setting struct {
+	Key    string `json:"key" doc:"in config.toml"`
+	Env    string `json:"env" doc:"the variable that overrides it"`
+	Value  string `json:"value" doc:"in the form that config.toml takes"`
+	Origin string `json:"origin" doc:"default, FILE:LINE or the variable"`
+	Doc    string `json:"doc"`
+}
+
 // Version names the programs and the protocol between them.
 type Version struct {
 	Version string `json:"version"`

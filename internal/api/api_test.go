@@ -181,7 +181,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/v1/instances/{ref}/stop": "post", "/v1/instances/{ref}/pause": "post", "/v1/instances/{ref}/resume": "post",
 		"/v1/instances/{ref}/restart": "post", "/v1/instances/{ref}/wait": "get", "/v1/instances/{ref}/lease": "delete post", "/v1/instances/prune": "post",
 		"/v1/instances/{ref}/run": "post", "/v1/instances/{ref}/exec": "post", "/v1/instances/{ref}/logs": "get",
-		"/v1/secrets": "get", "/v1/secrets/{name}": "delete put", "/v1/version": "get", "/v1/status": "get",
+		"/v1/secrets": "get", "/v1/secrets/{name}": "delete put", "/v1/version": "get", "/v1/config": "get", "/v1/status": "get",
 		"/v1/setup": "post", "/v1/down": "post",
 	}
 	for path, methods := range want {
@@ -200,6 +200,13 @@ func TestOpenAPIDocument(t *testing.T) {
 	}
 	if !bytes.Contains(w.Body.Bytes(), []byte("application/problem+json")) {
 		t.Error("problems are not described")
+	}
+}
+
+func TestConfig(t *testing.T) {
+	w := ask(t, &apitest.Fake{}, "GET", "/v1/config", "")
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `{"key":"cpus","env":"AEGIS_CPUS","value":"2","origin":"AEGIS_CPUS"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -16,6 +16,9 @@ func (s *server) daemon() {
 	answer(s, operation("get-status", http.MethodGet, "/status", "How the daemon is", http.StatusOK),
 		func(ctx context.Context, _ *struct{}) (client.Status, error) { return s.Daemon.Status(ctx) })
 
+	answer(s, operation("get-config", http.MethodGet, "/config", "The settings that the daemon runs with", http.StatusOK),
+		func(context.Context, *struct{}) ([]client.Setting, error) { return s.Daemon.Config(), nil })
+
 	act(s, operation("stop-daemon", http.MethodPost, "/down", "Stop every VM, then the daemon", http.StatusNoContent),
 		func(ctx context.Context, _ *struct{}) error { return s.Daemon.Down(ctx) })
 

@@ -77,6 +77,8 @@ type Secrets interface {
 // Daemon is the daemon itself.
 type Daemon interface {
 	Version() client.Version
+	// Config never changes while the daemon runs.
+	Config() []client.Setting
 	Status(ctx context.Context) (client.Status, error)
 	// Setup calls progress from one goroutine at a time, before it returns.
 	Setup(ctx context.Context, progress func(client.Progress)) error

@@ -19,13 +19,15 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return a.usage(cmd, "%w", err) })
 	root.PersistentFlags().BoolVar(&a.noAutostart, "no-autostart", false, "fail instead of starting the daemon")
-	root.AddCommand(a.setupCommand(), a.up(), a.down(), a.status(), a.doctor(), a.version(),
+	root.AddCommand(a.setupCommand(), a.up(), a.down(), a.status(), a.doctor(), a.config(), a.version(),
 		a.run(), a.exec(), a.shell(), a.logs(), a.ps(),
 		a.group("instance", "Start, look at and end instances", a.start(), a.list(), a.info(), a.stop(), a.restart(), a.wait(),
 			a.pause(), a.resume(), a.hold(), a.release(), a.delete(), a.prune()),
 		a.group("secret", "Keep secrets for instances", a.secretSet(), a.secretList(), a.secretDelete()))
+	root.AddCommand(a.man())
 	root.SetHelpCommand(a.helpCommand(root))
 	a.tighten(root)
+	a.complete(root)
 	return root
 }
 
@@ -40,12 +42,21 @@ func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 	}}
 }
 
-// tighten makes cobra's completion command refuse what it doesn't know.
+// tighten makes cobra's completion command refuse what it doesn't know, and keeps
+// to the shells of the platforms that Aegis runs on.
 func (a *app) tighten(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.Args = a.noSuchCommand
-		completion.RunE = func(cmd *cobra.Command, _ []string) error { return a.usage(cmd, "it needs a command") }
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return
+	}
+	completion.Args = a.noSuchCommand
+	completion.RunE = func(cmd *cobra.Command, _ []string) error { return a.usage(cmd, "it needs a command") }
+	for _, shell := range completion.Commands() {
+		shell.Args = a.none
+		if shell.Name() == "powershell" {
+			completion.RemoveCommand(shell)
+		}
 	}
 }
 

@@ -18,6 +18,15 @@ func (d *daemon) Version() client.Version {
 	return client.Version{Version: version.Version, API: version.API, Guest: fmt.Sprintf("%d.%d", wire.Major, wire.Minor)}
 }
 
+// Config is what the daemon has read at its start.
+func (d *daemon) Config() []client.Setting {
+	var out []client.Setting
+	for _, v := range d.config.Values() {
+		out = append(out, client.Setting(v))
+	}
+	return out
+}
+
 // Status describes the daemon and what it would start VMs with.
 func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	s := client.Status{Version: version.Version, PID: os.Getpid(), StartedAt: d.started, Home: d.home.Dir, Cache: d.home.Cache,

@@ -124,6 +124,11 @@ func (d *daemon) Version() client.Version {
 	return client.Version{Version: version.Version, API: version.API, Guest: "1.0"}
 }
 
+// Config is that of a daemon that started with AEGIS_CPUS=2.
+func (d *daemon) Config() []client.Setting {
+	return []client.Setting{{Key: "cpus", Env: "AEGIS_CPUS", Value: "2", Origin: "AEGIS_CPUS", Doc: "virtual processors of an instance"}}
+}
+
 func (d *daemon) Status(context.Context) (client.Status, error) {
 	f := (*Fake)(d)
 	if err := f.enter("Status", ""); err != nil {
