@@ -55,7 +55,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk}
 	p.launch = instance.Launch{
 		Instance: rec.ID, Run: run, RunDir: e.Home.Run(run).Dir, LogDir: home.Logs(), LogSize: e.Config.LogSize,
-		Backend: backend.Name, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
+		Backend: backend.Name, Accelerator: backend.Accelerator, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
 		Disk: home.Disk(), CPUs: spec.CPUs, Memory: spec.Memory, Workspace: spec.Workspace, BootTimeout: e.Config.BootTimeout,
 	}
 	p.boots.Start = start(rec, files, secrets)

@@ -90,15 +90,16 @@ type Launch struct {
 	LogDir   string // absolute, exists
 	LogSize  int64  // bytes, cap of the instance's log
 
-	Backend   string // name in vmm/all
-	Kernel    string // file
-	Initrd    string // file
-	Base      string // file: read-only root image
-	BaseType  string // "ext4" or "erofs"
-	Disk      string // file: the instance's writable layer
-	CPUs      int
-	Memory    int64
-	Workspace *Workspace
+	Backend     string // name in vmm/all
+	Accelerator string // as the daemon measured it: vmm.Caps.Accelerator
+	Kernel      string // file
+	Initrd      string // file
+	Base        string // file: read-only root image
+	BaseType    string // "ext4" or "erofs"
+	Disk        string // file: the instance's writable layer
+	CPUs        int
+	Memory      int64
+	Workspace   *Workspace
 
 	BootTimeout time.Duration // until the harness says hello
 }

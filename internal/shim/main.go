@@ -53,7 +53,7 @@ func shimMain() error {
 	if err := json.Unmarshal(body, &launch); err != nil {
 		return fmt.Errorf("read the launch: %w", err)
 	}
-	backend, err := all.Find(launch.Backend)
+	backend, err := all.On(launch.Backend, launch.Accelerator)
 	if err != nil {
 		return err
 	}

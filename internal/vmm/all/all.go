@@ -23,16 +23,26 @@ func Accelerator() accel.Result { return measured() }
 
 // Backends lists every backend, the preferred ones first. It measures nothing.
 func Backends() []vmm.Backend {
-	return []vmm.Backend{qemu.Lazy(func() qemu.Accel {
+	return backends(func() string {
 		if measured().Usable {
-			return qemu.KVM
+			return string(qemu.KVM)
 		}
-		return qemu.TCG
-	})}
+		return string(qemu.TCG)
+	})
+}
+
+func backends(accelerator func() string) []vmm.Backend {
+	return []vmm.Backend{qemu.Lazy(func() qemu.Accel { return qemu.Accel(accelerator()) })}
 }
 
 // Find gives the backend of a name; a fault.Invalid lists the names there are.
 func Find(name string) (vmm.Backend, error) { return find(Backends(), name) }
+
+// On gives the backend of a name with an accelerator that the daemon has measured,
+// so that a shim does not measure again.
+func On(name, accelerator string) (vmm.Backend, error) {
+	return find(backends(func() string { return accelerator }), name)
+}
 
 func find(backends []vmm.Backend, name string) (vmm.Backend, error) {
 	var names []string
