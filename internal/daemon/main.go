@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"aegis/client"
@@ -38,6 +39,8 @@ func Main(args []string) int {
 		ready = os.NewFile(uintptr(*fd), "ready")
 	}
 	log := newLog(os.Stderr)
+	slog.SetLogLoggerLevel(slog.LevelDebug) // what libraries say of a guest's odd bytes is not news
+	slog.SetDefault(log)
 	if err := serve(os.Getenv, log, func(err error) { tell(ready, err) }); err != nil {
 		log.Error("ended", "error", err)
 		return 1
