@@ -183,6 +183,18 @@ type LogLine struct {
 	ExecID     string    `json:"exec_id,omitempty"`
 }
 
+// Event is something that happened to an instance.
+type Event struct {
+	Seq        uint64     `json:"seq,omitempty" doc:"counts from 1 since the daemon began; 0 of lost"`
+	TS         time.Time  `json:"ts"`
+	Event      string     `json:"event" enum:"created,starting,running,paused,resumed,stopped,held-back,deleted,lost"`
+	InstanceID string     `json:"instance_id,omitempty"`
+	Name       string     `json:"name,omitempty"`
+	Exit       *Exit      `json:"exit,omitempty" doc:"of stopped"`
+	Until      *time.Time `json:"until,omitempty" doc:"of held-back"`
+	Lost       uint64     `json:"lost,omitempty" doc:"of lost: so many events came too fast for this reader"`
+}
+
 // Problem is an error as the API answers it (RFC 9457), with a stable code.
 type Problem struct {
 	Type    string `json:"type,omitempty"`

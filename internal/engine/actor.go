@@ -128,8 +128,14 @@ func (a *actor) save(rec store.Record) error {
 	if err := a.e.Store.Put(context.Background(), rec); err != nil {
 		return err
 	}
-	a.rec = rec
+	a.become(rec)
 	return nil
+}
+
+// become takes a record for what is true, and tells of it.
+func (a *actor) become(rec store.Record) {
+	a.e.events.moved(a.rec, rec, time.Now())
+	a.rec = rec
 }
 
 // refuse names the action and the instance in a refusal. A fault that is about

@@ -31,7 +31,7 @@ func (e *Engine) Open(ctx context.Context) error {
 func (e *Engine) adopt(ctx context.Context, rec store.Record) error {
 	var life Life
 	var status instance.RunStatus
-	if rec.Run != "" {
+	if before := rec; rec.Run != "" {
 		run := e.Home.Run(rec.Run)
 		var err error
 		if life, status, err = e.Launcher.Adopt(ctx, run); err != nil {
@@ -50,6 +50,7 @@ func (e *Engine) adopt(ctx context.Context, rec store.Record) error {
 		if err := e.Store.Put(ctx, rec); err != nil {
 			return err
 		}
+		e.events.moved(before, rec, time.Now())
 	}
 	var claim Claim
 	var warn error

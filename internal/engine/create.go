@@ -50,6 +50,7 @@ func (e *Engine) Create(ctx context.Context, c client.Create) (client.Instance, 
 	if err := e.enrol(ctx, &rec, c.Name == ""); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
+	e.events.emit(eventCreated, rec, rec.CreatedAt)
 	a := e.spawn(rec, claim, func(*actor) {})
 	u.Keep()
 	return e.view(ctx, a)

@@ -126,6 +126,7 @@ type Parts struct {
 // goroutines at once.
 type Engine struct {
 	Parts
+	events events
 	ctx    context.Context // of background work; ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup

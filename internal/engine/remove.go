@@ -66,6 +66,7 @@ func (a *actor) remove() error {
 	if err := a.e.Store.Delete(context.Background(), a.id); err != nil {
 		return err
 	}
+	a.e.events.emit(eventDeleted, a.rec, time.Now())
 	a.e.mu.Lock()
 	delete(a.e.actors, a.id)
 	for _, p := range a.rec.Spec.Ports {

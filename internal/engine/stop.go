@@ -118,7 +118,7 @@ func (a *actor) over(exit instance.Exit, why error) {
 	count(&rec, exit)
 	if err := a.save(rec); err != nil {
 		a.e.Log.Error("cannot remember an end", "instance", a.id, "error", err)
-		a.rec = rec // what is true counts; the next save repairs the registry
+		a.become(rec) // what is true counts; the next save repairs the registry
 	}
 	os.RemoveAll(a.e.Home.Run(run).Dir)
 	if rec.UserStopped {
