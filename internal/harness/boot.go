@@ -76,7 +76,10 @@ func prepare() error {
 		return err
 	}
 	openConsole()
-	protect()
+	limitFiles()
+	if err := calmRuntime(); err != nil {
+		say("calm the runtime: %v", err)
+	}
 	return loadModules("/modules", "order")
 }
 
@@ -95,12 +98,9 @@ func openConsole() {
 	}
 }
 
-// protect keeps the harness from the out-of-memory killer, and gives processes
-// docker's bounds on open files instead of a kernel's first process's.
-func protect() {
-	if err := scoreOOM(oomNever); err != nil {
-		say("protect from the out-of-memory killer: %v", err)
-	}
+// limitFiles gives processes docker's bounds on open files instead of a kernel's
+// first process's.
+func limitFiles() {
 	files := unix.Rlimit{Cur: 1 << 16, Max: 1 << 20}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		say("raise the limit of open files: %v", err)

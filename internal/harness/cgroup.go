@@ -14,27 +14,19 @@ import (
 )
 
 // Where the groups are: each process of the host's gets one of its own below
-// aegis, named by its ID, to tell its out-of-memory kills and to end it whole.
+// aegis, to tell its out-of-memory kills and to end it whole.
 const (
 	cgroupRoot = "/sys/fs/cgroup"
 	cgroupDir  = cgroupRoot + "/aegis"
 )
 
-// Scores of the out-of-memory killer (proc(5), oom_score_adj).
-const (
-	oomNever  = -1000
-	oomNormal = 0
-)
-
-func scoreOOM(score int) error {
-	return os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(score)), 0)
-}
-
 // cgroups makes groups below dir. The zero value makes none.
 type cgroups struct {
-	dir  string
-	mu   sync.Mutex
-	left []string // ended, but processes that were left behind keep them
+	dir   string
+	mu    sync.Mutex
+	made  int      // how many, for their names
+	spare *cgroup  // made ahead: nobody then waits for it
+	left  []string // ended, but processes that were left behind keep them
 }
 
 // newCgroups lets memory and processes be counted by group.
@@ -57,12 +49,24 @@ type cgroup struct {
 	fd   int // of the directory, to start processes in it
 }
 
-// make gives a process its group, or nil where there are none.
-func (c *cgroups) make(id string) (*cgroup, error) {
+// take gives a process its group, or nil where there are none.
+func (c *cgroups) take() (*cgroup, error) {
 	if c == nil || c.dir == "" {
 		return nil, nil
 	}
-	path := filepath.Join(c.dir, id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.spare; g != nil {
+		c.spare = nil
+		return g, nil
+	}
+	return c.make()
+}
+
+// make makes a group. c.mu is held.
+func (c *cgroups) make() (*cgroup, error) {
+	c.made++
+	path := filepath.Join(c.dir, strconv.Itoa(c.made))
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return nil, err
 	}
@@ -98,7 +102,8 @@ func (g *cgroup) oomKills() int {
 	return 0
 }
 
-// release removes the group, now or when what its process left behind has ended.
+// release removes the group, now or when what its process left behind has ended,
+// and makes one ahead for the next process.
 func (g *cgroup) release() {
 	if g == nil {
 		return
@@ -113,4 +118,7 @@ func (g *cgroup) release() {
 		}
 	}
 	g.of.left = busy
+	if g.of.spare == nil {
+		g.of.spare, _ = g.of.make() // take tries again, and says why it can't
+	}
 }

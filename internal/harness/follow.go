@@ -33,7 +33,7 @@ type running struct {
 func (r *reaper) follow(stream io.ReadWriter, c *child, tty bool) {
 	p := &running{child: c, reaper: r, tty: tty, in: newInput(), out: frames{w: stream}}
 	go p.feed()
-	go p.obey(bufio.NewReaderSize(stream, chunk))
+	go p.obey(stream)
 
 	var outputs sync.WaitGroup
 	outputs.Go(func() { copyOutput(c.stdout, p.sender(wire.FrameStdout)) })
@@ -43,20 +43,20 @@ func (r *reaper) follow(stream io.ReadWriter, c *child, tty bool) {
 	status := <-c.exit
 	p.ended.Store(true)
 	p.in.close()
-	kills := c.group.oomKills()
 	for _, f := range []*os.File{c.stdout, c.stderr} {
 		if f != nil {
 			stopOutput(f, tty)
 		}
 	}
 	outputs.Wait()
-	p.group.release() // before the exit is told: its ID is free then
-	p.out.exit(exitOf(status, kills))
+	p.out.exit(exitOf(status, c.group.oomKills))
 	p.leave()
 }
 
-// leave drops what the process had, but not what its children still use.
+// leave drops what the process had, but not what its children still use. Nobody
+// waits for it.
 func (p *running) leave() {
+	p.group.release()
 	if !p.tty {
 		p.stdin.Close()
 		go discard(p.stderr)
@@ -81,13 +81,26 @@ func (p *running) feed() {
 	}
 }
 
+// frameReader is the memory that reading a process's stream takes.
+type frameReader struct {
+	*bufio.Reader
+	frames *wire.FrameReader
+}
+
+var frameReaders = sync.Pool{New: func() any {
+	buffered := bufio.NewReaderSize(nil, chunk)
+	return &frameReader{buffered, wire.NewFrameReader(buffered)}
+}}
+
 // obey reads the host's frames until the stream ends. It never waits for the
 // process, so that a signal or the end of the stream always gets through.
 func (p *running) obey(stream io.Reader) {
 	defer endOnPanic()
-	reader := wire.NewFrameReader(stream)
+	from := frameReaders.Get().(*frameReader)
+	defer frameReaders.Put(from)
+	from.Reset(stream)
 	for {
-		t, payload, err := reader.Next()
+		t, payload, err := from.frames.Next()
 		if err == nil {
 			err = p.apply(t, payload)
 		}
@@ -154,12 +167,13 @@ func (p *running) cancel() {
 }
 
 // exitOf tells how a process ended. A shell that passes on a child's SIGKILL as
-// 137 counts as killed for memory too.
-func exitOf(status unix.WaitStatus, oomKills int) wire.Exit {
+// 137 counts as killed for memory too; of another end the kernel's count of kills
+// in its group is not asked.
+func exitOf(status unix.WaitStatus, oomKills func() int) wire.Exit {
 	e := wire.Exit{Code: status.ExitStatus()}
 	if status.Signaled() {
 		e = wire.Exit{Signal: int(status.Signal())}
 	}
-	e.OOM = oomKills > 0 && e.Status() == 128+int(unix.SIGKILL)
+	e.OOM = e.Status() == 128+int(unix.SIGKILL) && oomKills() > 0
 	return e
 }

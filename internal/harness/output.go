@@ -47,11 +47,17 @@ func (f *frames) exit(e wire.Exit) error {
 	return wire.WriteExit(f.w, e)
 }
 
+// chunks are buffers for output, used again: clearing new ones takes an exec
+// longer, without KVM, than all else that it does here.
+var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+
 // copyOutput sends what the process writes until nothing can follow, or, once
 // stopOutput was called, until what was written before is through. When send
 // fails the rest is read and dropped, so that the process is not held up.
 func copyOutput(from *os.File, send func([]byte) error) {
-	buf := make([]byte, chunk)
+	lent := chunks.Get().(*[chunk]byte)
+	defer chunks.Put(lent)
+	buf := lent[:]
 	dropping := false
 	pass := func(n int) {
 		if n > 0 && !dropping {

@@ -187,7 +187,7 @@ func TestOOM(t *testing.T) {
 		{137 << 8, 1, wire.Exit{Code: 137, OOM: true}},
 		{0, 3, wire.Exit{}},
 	} {
-		if got := exitOf(c.status, c.kills); got != c.want {
+		if got := exitOf(c.status, func() int { return c.kills }); got != c.want {
 			t.Errorf("%v with %d kills: %+v, want %+v", c.status, c.kills, got, c.want)
 		}
 	}

@@ -4,6 +4,7 @@ package harness
 
 import (
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"sort"
@@ -40,30 +41,31 @@ func pairs(env map[string]string) []string {
 	return out
 }
 
-// candidates lists the files that execvp(3) would try for name: those on path
-// that are there and are files. Relative ones count from dir.
-func candidates(name, path, dir string) []string {
+// candidates are the files that execvp(3) would try for name: those on path that
+// are there and are files. Relative ones count from dir. Each is looked for when
+// its turn comes, which is seldom beyond the first.
+func candidates(name, path, dir string) iter.Seq[string] {
 	if strings.Contains(name, "/") {
 		path, name = filepath.Dir(name), filepath.Base(name)
 	}
-	var found []string
-	for _, entry := range strings.Split(path, ":") {
-		file := filepath.Join(entry, name)
-		if !filepath.IsAbs(entry) {
-			file = filepath.Join(dir, entry, name)
-		}
-		if info, err := os.Stat(file); err == nil && !info.IsDir() {
-			found = append(found, file)
+	return func(yield func(string) bool) {
+		for entry := range strings.SplitSeq(path, ":") {
+			file := filepath.Join(entry, name)
+			if !filepath.IsAbs(entry) {
+				file = filepath.Join(dir, entry, name)
+			}
+			if info, err := os.Stat(file); err == nil && !info.IsDir() && !yield(file) {
+				return
+			}
 		}
 	}
-	return found
 }
 
 // execute tries the candidates in order by fork, which gives a PID or execve's
 // error. A file without a known format is run by /bin/sh, as execvp does.
-func execute(args []string, files []string, fork func(file string, args []string) (int, error)) (int, error) {
+func execute(args []string, files iter.Seq[string], fork func(file string, args []string) (int, error)) (int, error) {
 	refused := fault.New(fault.CommandNotFound, args[0], "", "%q is not in the instance", args[0])
-	for _, file := range files {
+	for file := range files {
 		pid, err := fork(file, args)
 		if errors.Is(err, syscall.ENOEXEC) {
 			pid, err = fork("/bin/sh", append([]string{"/bin/sh", file}, args[1:]...))

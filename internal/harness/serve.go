@@ -57,7 +57,7 @@ func newServer(r *reaper, m machine) *server {
 	return &server{
 		reaper:  r,
 		machine: m,
-		spawner: &spawner{reaper: r},
+		spawner: &spawner{reaper: r, accounts: accounts{settle: settleTime}},
 		dialer:  newDialer(),
 		slots:   make(chan struct{}, maxProcesses),
 		stages:  wire.Stages{},

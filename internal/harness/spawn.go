@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/creack/pty"
@@ -30,9 +29,9 @@ type child struct {
 
 // spawner starts processes; its fields are what they have in common.
 type spawner struct {
-	reaper  *reaper
-	cgroups *cgroups
-	mu      sync.Mutex // one fork at a time, with the harness's score lent to it
+	reaper   *reaper
+	cgroups  *cgroups
+	accounts accounts
 }
 
 // settings is what the instance adds to a process.
@@ -47,7 +46,7 @@ func (s *spawner) spawn(p wire.Process, with settings) (*child, error) {
 	if err := checkProcess(p); err != nil {
 		return nil, err
 	}
-	who, err := findAccount(p.User, "/etc/passwd", "/etc/group")
+	who, err := s.accounts.find(p.User, "/etc/passwd", "/etc/group")
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +59,7 @@ func (s *spawner) spawn(p wire.Process, with settings) (*child, error) {
 	var u undo.Stack
 	defer u.Run()
 	c := &child{}
-	if c.group, err = s.cgroups.make(p.ID); err != nil {
+	if c.group, err = s.cgroups.take(); err != nil {
 		return nil, fmt.Errorf("make a group for process %q: %w", p.ID, err)
 	}
 	u.Add(c.group.release)
@@ -74,7 +73,7 @@ func (s *spawner) spawn(p wire.Process, with settings) (*child, error) {
 	attr := &syscall.ProcAttr{Dir: dir, Env: pairs(env), Files: theirs, Sys: attributes(p, who, c.group)}
 	c.pid, c.exit, err = s.reaper.start(func() (int, error) {
 		return execute(p.Args, candidates(p.Args[0], env["PATH"], dir), func(file string, args []string) (int, error) {
-			return s.fork(file, args, attr)
+			return syscall.ForkExec(file, args, attr)
 		})
 	})
 	if err != nil {
@@ -82,18 +81,6 @@ func (s *spawner) spawn(p wire.Process, with settings) (*child, error) {
 	}
 	u.Keep()
 	return c, nil
-}
-
-// fork lends the child an ordinary out-of-memory score: it can't be set between
-// fork and exec.
-func (s *spawner) fork(file string, args []string, attr *syscall.ProcAttr) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if os.Getpid() == 1 {
-		scoreOOM(oomNormal)
-		defer scoreOOM(oomNever)
-	}
-	return syscall.ForkExec(file, args, attr)
 }
 
 // checkProcess refuses what execve would misread.
@@ -134,10 +121,9 @@ func directory(p wire.Process, base string) (string, error) {
 }
 
 func attributes(p wire.Process, who account, group *cgroup) *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{
-		Setsid:     true,
-		Setctty:    p.TTY,
-		Credential: &syscall.Credential{Uid: who.uid, Gid: who.gid, Groups: who.groups},
+	attr := &syscall.SysProcAttr{Setsid: true, Setctty: p.TTY}
+	if who.uid != 0 || who.gid != 0 || len(who.groups) > 0 { // else it is who PID 1 is
+		attr.Credential = &syscall.Credential{Uid: who.uid, Gid: who.gid, Groups: who.groups}
 	}
 	if group != nil {
 		attr.UseCgroupFD, attr.CgroupFD = true, group.fd
@@ -161,7 +147,7 @@ func (c *child) open(p wire.Process) (theirs []uintptr, err error) {
 		if fd == 0 {
 			mine, its = its, mine
 		}
-		unix.SetNonblock(mine, true) // our end waits in the poller; the process's blocks
+		unix.FcntlInt(uintptr(mine), unix.F_SETFL, unix.O_NONBLOCK) // our end waits in the poller; the process's blocks
 		file := os.NewFile(uintptr(mine), "pipe")
 		*ours = file
 		u.Add(func() { file.Close(); unix.Close(its) })

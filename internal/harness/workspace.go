@@ -87,9 +87,19 @@ func (w *workspace) stop() {
 	}
 }
 
+// neverOOM keeps this process from the out-of-memory killer (proc(5),
+// oom_score_adj), which would take the workspace away. PID 1 needs no such word:
+// the kernel never chooses it.
+func neverOOM() error {
+	return os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0)
+}
+
 // pump is the pump's main. It ends with the mount or the channel.
 func pump() int {
 	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
+	if err := neverOOM(); err != nil {
+		say("workspace: %v", err)
+	}
 	err := fuse.Pump(os.NewFile(pumpDev, "/dev/fuse"), os.NewFile(pumpChannel, fsPort))
 	if err != nil {
 		say("workspace: %v", err)

@@ -93,12 +93,14 @@ func (p plan) model() string {
 //
 // no_timer_check and tsc_early_khz: else a guest under TCG hangs at random while
 // it calibrates the TSC against a timer. TCG's TSC is the host's own.
+// tsc=reliable: else a guest whose boot the host held up takes the TSC for a broken
+// one, and for the rest of its life counts time in lost ticks of 4 ms.
 // reboot=t panic=-1: a reboot is a triple fault, and a panic reboots at once;
 // with -no-reboot both end the monitor.
 func (p plan) append() string {
 	line := []string{"console=ttyS0", "quiet", "reboot=t", "panic=-1", "no_timer_check"}
 	if p.accel == TCG && p.tscKHz > 0 {
-		line = append(line, fmt.Sprintf("tsc_early_khz=%d", p.tscKHz))
+		line = append(line, fmt.Sprintf("tsc_early_khz=%d", p.tscKHz), "tsc=reliable")
 	}
 	return strings.Join(append(line, p.args...), " ")
 }

@@ -38,7 +38,7 @@ func TestCommand(t *testing.T) {
 	}{
 		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=multi"}, {"-cpu", 0, "max"},
 		{"-m", 0, "300M"}, {"-smp", 0, "2"}, {"-kernel", 0, "/proc/self/fd/3"}, {"-initrd", 0, "/proc/self/fd/4"},
-		{"-append", 0, "no_timer_check tsc_early_khz=2300000 a=b"},
+		{"-append", 0, "no_timer_check tsc_early_khz=2300000 tsc=reliable a=b"},
 		{"-chardev", 0, "socket,id=console,fd=5"},
 		{"-chardev", 2, "socket,id=port1,fd=7"}, {"-device", 2, "chardev=port1,nr=2,name=aegis.fs"},
 		{"-add-fd", 1, "set=1,fd=9"}, {"-blockdev", 0, "read-only=on"}, {"-blockdev", 1, "read-only=off"},
