@@ -42,6 +42,9 @@ func (e *Engine) adopt(ctx context.Context, rec store.Record) error {
 			rec.State, rec.Run, rec.Exit, rec.StoppedAt = instance.Stopped, "", &exit, exit.At
 			os.RemoveAll(run.Dir)
 		} else if status.Started {
+			if rec.State == instance.Starting { // the last daemon did not come to remember it
+				rec.StartedAt = time.Now().UTC()
+			}
 			rec.State = instance.Running
 			if status.Paused {
 				rec.State = instance.Paused

@@ -249,7 +249,7 @@ func (a *actor) booted(life Life, stream Stream, attach chan<- Stream, stages wi
 		attach <- a.keep(stream, holdAttached)
 	}
 	if a.ending != nil { // a stop came while it was starting
-		go life.Kill(context.Background(), instance.BootFailed)
+		a.condemn(a.ending.reason)
 		return
 	}
 	step, _ := instance.Next(a.rec.State, instance.Acked)
