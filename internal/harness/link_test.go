@@ -67,9 +67,16 @@ func socketPair(t *testing.T) (a, b net.Conn) {
 // linked is both halves of a link in this process.
 func linked(t *testing.T) (*guest.Link, here) {
 	t.Helper()
+	return linkedAt(t, "")
+}
+
+// linkedAt is linked, with a socket for the guest's processes.
+func linkedAt(t *testing.T, socket string) (*guest.Link, here) {
+	t.Helper()
 	hostEnd, guestEnd := socketPair(t)
 	machine := here{make(chan time.Duration, 1), make(chan string, 1)}
 	s := newServer(reaping, machine)
+	s.self = newSelf(socket)
 	served := make(chan string, 1)
 	go func() { served <- s.serve(guestEnd) }()
 	link, err := guest.Open(t.Context(), hostEnd)

@@ -42,6 +42,7 @@ func live() string {
 	}
 	r := newReaper()
 	s := newServer(r, &vm{reaper: r})
+	s.self = newSelf(selfSocket)
 	s.stages = map[string]time.Duration{"kernel": start, "modules": uptime() - start}
 	go r.run()
 	return s.serve(channel)

@@ -44,6 +44,7 @@ type server struct {
 	machine machine
 	spawner *spawner
 	dialer  *dialer
+	self    *self
 	slots   chan struct{} // one for each process
 	stages  wire.Stages   // of the boot; Start's reply has them
 
@@ -59,6 +60,7 @@ func newServer(r *reaper, m machine) *server {
 		machine: m,
 		spawner: &spawner{reaper: r, accounts: accounts{settle: settleTime}},
 		dialer:  newDialer(),
+		self:    newSelf(""),
 		slots:   make(chan struct{}, maxProcesses),
 		stages:  wire.Stages{},
 	}
@@ -145,6 +147,8 @@ func (s *server) dispatch(stream *yamux.Stream, req wire.Request) error {
 		return s.run(stream, *req.Exec, *with, nil)
 	case req.Op == wire.OpDial && req.Dial != nil:
 		return s.dialer.relay(stream, *req.Dial)
+	case req.Op == wire.OpWatch:
+		return s.self.watch(stream)
 	case req.Op == wire.OpStats:
 		stats, err := s.machine.stats()
 		if err != nil {
@@ -200,6 +204,9 @@ func (s *server) start(stream *yamux.Stream, start wire.Start) error {
 		return err
 	}
 	s.spawner.cgroups = groups
+	if err := s.self.listen(start.Self); err != nil {
+		say("make the instance's socket: %v", err)
+	}
 	with := settings{hostname: start.Hostname, env: start.BaseEnv, dir: start.Main.Dir}
 	start.Main.ID = wire.MainID
 	return s.run(stream, start.Main, with, func() wire.Stages {
@@ -244,6 +251,7 @@ func (s *server) shutdown(stream *yamux.Stream, req wire.Shutdown) error {
 	if again {
 		return fault.New(fault.WrongState, "", "", "the guest is shutting down")
 	}
+	s.self.close()
 	if err := s.machine.stop(req.Grace); err != nil {
 		say("shut down: %v", err)
 	}
