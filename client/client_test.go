@@ -94,6 +94,24 @@ func TestVerbs(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+func TestEvents(t *testing.T) {
+	news := []client.Event{{Seq: 1, Event: "created", TS: apitest.Epoch}, {Seq: 2, Event: "starting", TS: apitest.Epoch}}
+	c := dial(t, &apitest.Fake{News: news, Ends: true})
+	for _, follow := range []bool{false, true} {
+		r := must[io.ReadCloser](t)(c.Events(t.Context(), follow))
+		defer r.Close()
+		all, err := io.ReadAll(r)
+		if bytes.Count(all, []byte("\n")) != 2 {
+			t.Errorf("%q", all)
+		}
+		if follow { // only the end of the daemon ends it
+			wantFault(t, err, fault.Unreachable, "read the events: the daemon went away")
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestWait(t *testing.T) {
 	want := client.Exit{Code: 7, Reason: "exited", At: apitest.Epoch}
 	c := running(t, &apitest.Fake{Exit: &want})

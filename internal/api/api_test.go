@@ -69,6 +69,7 @@ func TestRefusesWhatTheDocumentDoesNotAllow(t *testing.T) {
 		{"no age", "POST", "/v1/instances/prune", ``, "invalid", "stopped_older_than"},
 		{"bad age", "POST", "/v1/instances/prune?stopped_older_than=7d", ``, "invalid", "7d"},
 		{"negative age", "POST", "/v1/instances/prune?stopped_older_than=-1s", ``, "invalid", "-1s"},
+		{"bad follow", "GET", "/v1/events?follow=perhaps", ``, "invalid", "follow"},
 		{"bad since", "GET", "/v1/instances/x/logs?since=noon", ``, "invalid", "noon"},
 		{"bad stream", "GET", "/v1/instances/x/logs?stream=stdin", ``, "invalid", "stdin"},
 	} {
@@ -181,7 +182,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/v1/instances/{ref}/stop": "post", "/v1/instances/{ref}/pause": "post", "/v1/instances/{ref}/resume": "post",
 		"/v1/instances/{ref}/restart": "post", "/v1/instances/{ref}/wait": "get", "/v1/instances/{ref}/lease": "delete post", "/v1/instances/prune": "post",
 		"/v1/instances/{ref}/run": "post", "/v1/instances/{ref}/exec": "post", "/v1/instances/{ref}/logs": "get",
-		"/v1/secrets": "get", "/v1/secrets/{name}": "delete put", "/v1/version": "get", "/v1/config": "get", "/v1/status": "get",
+		"/v1/secrets": "get", "/v1/secrets/{name}": "delete put", "/v1/events": "get", "/v1/version": "get", "/v1/config": "get", "/v1/status": "get",
 		"/v1/setup": "post", "/v1/down": "post",
 	}
 	for path, methods := range want {
@@ -200,6 +201,27 @@ func TestOpenAPIDocument(t *testing.T) {
 	}
 	if !bytes.Contains(w.Body.Bytes(), []byte("application/problem+json")) {
 		t.Error("problems are not described")
+	}
+}
+
+func TestFollowedEventsAreFlushedAndEndWithTheClient(t *testing.T) {
+	f := &apitest.Fake{News: []client.Event{{Seq: 1, Event: "created", Name: "web", TS: apitest.Epoch}}}
+	server := httptest.NewServer(api.Handler(f.Services()))
+	defer server.Close() // waits for the handler
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/v1/events?follow=true", nil)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"seq":1,"ts":"2026-01-02T03:04:05.000000006Z","event":"created","name":"web"}` + "\n"
+	buf := make([]byte, 200)
+	if n, err := resp.Body.Read(buf); err != nil || string(buf[:n]) != want {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+	if ct := resp.Header.Get("Content-Type"); ct != "application/x-ndjson" {
+		t.Errorf("content type %q", ct)
 	}
 }
 

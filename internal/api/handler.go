@@ -39,6 +39,7 @@ func Handler(s Services) http.Handler {
 	srv.lifecycle()
 	srv.leases()
 	srv.prune()
+	srv.events()
 	srv.processes()
 	srv.logs()
 	srv.secrets()

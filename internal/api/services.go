@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"time"
@@ -46,6 +47,9 @@ type Instances interface {
 	Release(ctx context.Context, ref string) (client.Instance, error)
 	// Prune deletes what has been STOPPED for longer than age and names it.
 	Prune(ctx context.Context, age time.Duration) ([]string, error)
+	// Events gives the last events, and with follow later ones until ctx or the
+	// daemon ends.
+	Events(ctx context.Context, follow bool) iter.Seq[client.Event]
 	// Delete refuses an instance that is not STOPPED, unless force.
 	Delete(ctx context.Context, ref string, force bool) error
 }

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	                     a call of the service fails from now on
 //	unready              kernel and image are missing
 //	log FILE             what every log holds
+//	happened NAME KIND…  what has happened to an instance
 //	ended CODE SIGNAL REASON ERROR
 //	                     how lives end, for wait, which else waits for ever
 //	calls                write the service's calls, but Status, to the file calls
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "absent": absent, "fail": fail, "unready": unready, "log": logLines, "ended": ended, "calls": calls, "reached": reached, "value": value,
+			"code": code, "absent": absent, "fail": fail, "unready": unready, "log": logLines, "ended": ended, "happened": happened, "calls": calls, "reached": reached, "value": value,
 		},
 	})
 }
@@ -119,6 +120,13 @@ func unready(ts *testscript.TestScript, _ bool, _ []string) {
 func logLines(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[0])
 	sceneOf(ts).Log = apitest.Text(text)
+}
+
+func happened(ts *testscript.TestScript, _ bool, args []string) {
+	s := sceneOf(ts)
+	for _, kind := range args[1:] {
+		s.News = append(s.News, client.Event{Seq: uint64(len(s.News) + 1), TS: apitest.Epoch, Event: kind, InstanceID: "inst-aaaaaaaaaaaa", Name: args[0]})
+	}
 }
 
 func ended(ts *testscript.TestScript, _ bool, args []string) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,20 +39,7 @@ func TestVerbs(t *testing.T) {
 			t.Error("it is the same boot")
 		}
 	})
-	t.Run("wait gives the code", func(t *testing.T) {
-		h.ok("instance", "start", "--name", "job", "--", "sh", "-c", "mkfifo /tmp/go; read line < /tmp/go; exit $line")
-		waited := make(chan result, 1)
-		go func() { waited <- h.run("", "instance", "wait", "--json", "job") }()
-		h.ok("exec", "job", "--", "sh", "-c", "until [ -p /tmp/go ]; do sleep 0.05; done; echo 7 > /tmp/go")
-		r := <-waited
-		var exit client.Exit
-		if err := json.Unmarshal([]byte(r.stdout), &exit); err != nil || r.code != 7 || exit.Code != 7 || exit.Reason != "exited" {
-			t.Errorf("%+v %v", r, err)
-		}
-		if r := h.run("", "instance", "wait", "job"); r.code != 7 || r.stdout != "" {
-			t.Errorf("of a stopped one: %+v", r)
-		}
-	})
+	t.Run("wait gives the code", func(t *testing.T) { h.waits() })
 	t.Run("prune spares the young and what runs", func(t *testing.T) {
 		if got := h.ok("instance", "prune", "--stopped-older-than", "1d"); got != "" {
 			t.Errorf("deleted %q", got)
@@ -61,6 +49,7 @@ func TestVerbs(t *testing.T) {
 		}
 		h.fails(1, []string{"job", "hint: aegis ps"}, "instance", "info", "job")
 	})
+	t.Run("events tell it", func(t *testing.T) { h.tells() })
 	t.Run("many names", func(t *testing.T) {
 		h.fails(1, []string{"nobody"}, "instance", "stop", "nobody", "web")
 		if got := h.info("web").State; got != "STOPPED" {
@@ -82,4 +71,42 @@ func (h *home) holds(name string) {
 	h.ok("instance", "release", name)
 	h.state(name, "PAUSED", 30*time.Second)
 	h.ok("instance", "resume", name)
+}
+
+// waits waits for a job that ends with 7.
+func (h *home) waits() {
+	h.t.Helper()
+	h.ok("instance", "start", "--name", "job", "--", "sh", "-c", "mkfifo /tmp/go; read line < /tmp/go; exit $line")
+	waited := make(chan result, 1)
+	go func() { waited <- h.run("", "instance", "wait", "--json", "job") }()
+	h.ok("exec", "job", "--", "sh", "-c", "until [ -p /tmp/go ]; do sleep 0.05; done; echo 7 > /tmp/go")
+	r := <-waited
+	var exit client.Exit
+	if err := json.Unmarshal([]byte(r.stdout), &exit); err != nil || r.code != 7 || exit.Code != 7 || exit.Reason != "exited" {
+		h.t.Errorf("%+v %v", r, err)
+	}
+	if r := h.run("", "instance", "wait", "job"); r.code != 7 || r.stdout != "" {
+		h.t.Errorf("of a stopped one: %+v", r)
+	}
+}
+
+// tells wants the life of that job, from its creation to its deletion.
+func (h *home) tells() {
+	h.t.Helper()
+	var told []string
+	for line := range strings.Lines(h.ok("events")) {
+		var e client.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			h.t.Fatalf("%q: %v", line, err)
+		}
+		if e.Name == "job" {
+			told = append(told, e.Event)
+		}
+		if e.Name == "job" && e.Event == "stopped" && (e.Exit == nil || e.Exit.Code != 7) {
+			h.t.Errorf("%s", line)
+		}
+	}
+	if got := strings.Join(told, " "); got != "created starting running stopped deleted" {
+		h.t.Errorf("%s", got)
+	}
 }

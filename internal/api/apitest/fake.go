@@ -31,6 +31,10 @@ type Fake struct {
 	Log func(client.LogQuery) io.ReadCloser
 	// Exit is what Wait answers; nil: it waits for ever.
 	Exit *client.Exit
+	// News are the events; with follow more never come.
+	News []client.Event
+	// Ends makes followed events end, as a daemon's end does.
+	Ends bool
 	// Unready makes Status say so, until Setup.
 	Unready bool
 	// Steps are what Setup reports before it ends with SetupErr.

@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -117,6 +118,25 @@ func (r *records) Prune(_ context.Context, age time.Duration) ([]string, error) 
 		return i.State == "STOPPED"
 	})
 	return names, nil
+}
+
+func (r *records) Events(ctx context.Context, follow bool) iter.Seq[client.Event] {
+	f := (*Fake)(r)
+	if err := f.enter("Events", fmt.Sprint("follow=", follow)); err != nil {
+		panic(err)
+	}
+	defer f.mu.Unlock()
+	news := f.News
+	return func(yield func(client.Event) bool) {
+		for _, e := range news {
+			if !yield(e) {
+				return
+			}
+		}
+		if follow && !f.Ends {
+			<-ctx.Done()
+		}
+	}
 }
 
 func (r *records) Pause(_ context.Context, ref string) error {
