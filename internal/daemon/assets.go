@@ -24,7 +24,7 @@ type assets struct {
 	config config.Config
 	log    *slog.Logger
 
-	choice func() choice // made once: the probes take time and do not change
+	choice func() choice // kept once it was good: the probes take time
 
 	mu     sync.Mutex // one set-up at a time
 	initrd sync.Mutex
@@ -42,7 +42,7 @@ const probeTimeout = 15 * time.Second
 
 func newAssets(home paths.Home, cfg config.Config, log *slog.Logger) *assets {
 	a := &assets{home: home, config: cfg, log: log}
-	a.choice = sync.OnceValue(func() choice {
+	a.choice = keepGood(func() choice {
 		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 		defer cancel()
 		var c choice
@@ -50,6 +50,21 @@ func newAssets(home paths.Home, cfg config.Config, log *slog.Logger) *assets {
 		return c
 	})
 	return a
+}
+
+// keepGood asks until there is a good choice, which it keeps: whoever installs what
+// was missing need not start the daemon again.
+func keepGood(ask func() choice) func() choice {
+	var mu sync.Mutex
+	var kept choice
+	return func() choice {
+		mu.Lock()
+		defer mu.Unlock()
+		if kept.backend == nil || kept.err != nil {
+			kept = ask()
+		}
+		return kept
+	}
 }
 
 // Backend is the named one, or the best that works here.
