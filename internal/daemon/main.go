@@ -11,6 +11,8 @@ import (
 	"aegis/client"
 	"aegis/internal/fault"
 	"aegis/internal/version"
+
+	"golang.org/x/sys/unix"
 )
 
 // Main is the program aegisd. It returns the exit status.
@@ -38,6 +40,7 @@ func Main(args []string) int {
 	if *fd >= 0 {
 		ready = os.NewFile(uintptr(*fd), "ready")
 	}
+	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // secrets pass through, and the shims inherit it
 	log := newLog(os.Stderr)
 	slog.SetLogLoggerLevel(slog.LevelDebug) // what libraries say of a guest's odd bytes is not news
 	slog.SetDefault(log)

@@ -4,6 +4,7 @@ package shim
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -94,4 +95,24 @@ func TestHelperSeesTheEndFirst(t *testing.T) {
 			t.Error("a helper that ended alone is no failure")
 		}
 	})
+}
+
+// Secrets pass through these processes and stay out of files.
+func TestNoCoreDumps(t *testing.T) {
+	w := begin(t, script{}, withWorkspace(t))
+	w.mustStart(false)
+	file := fmt.Sprintf("/proc/%d/limits", w.helper.cmd.Process.Pid)
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, line, _ := strings.Cut(string(body), "Max core file size")
+		if line, _, _ = strings.Cut(line, "\n"); strings.Join(strings.Fields(line), " ") == "0 0 bytes" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("core dumps of %s", line)
+		}
+	}
 }
