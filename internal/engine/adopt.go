@@ -83,6 +83,9 @@ func (a *actor) resettle(life Life, status instance.RunStatus, warn error) {
 	}
 	a.life = life
 	a.watch(life)
+	if status.Lease != nil {
+		a.guest = *status.Lease
+	}
 	// A start that nobody waits for any more, and a run whose client went with
 	// the daemon, end.
 	if !status.Started {
@@ -112,7 +115,7 @@ func (e *Engine) sweep(ctx context.Context, records []store.Record) {
 	for _, dir := range []string{e.Home.Instances(), e.Home.TemporaryWorkspaces()} {
 		for _, id := range names(dir) {
 			if !known[id] {
-				os.RemoveAll(filepath.Join(dir, id))
+				erase(filepath.Join(dir, id))
 			}
 		}
 	}

@@ -159,6 +159,14 @@ func TestGuestLease(t *testing.T) {
 		life.reports <- instance.Report{Lease: &instance.Lease{}}
 		time.Sleep(11 * time.Second)
 		w.want("box", "PAUSED")
+		w.Resume(t.Context(), "box")
+		life.lease = &instance.Lease{Until: time.Now().Add(time.Minute), Reason: "still"}
+		w.leave()
+		w.open()
+		time.Sleep(69 * time.Second)
+		w.want("box", "RUNNING")
+		time.Sleep(2 * time.Second)
+		w.want("box", "PAUSED")
 	})
 }
 

@@ -140,7 +140,7 @@ func (l *fakeLauncher) Adopt(_ context.Context, run paths.Run) (Life, instance.R
 	}
 	life.reports = make(chan instance.Report, 1)
 	life.watch()
-	return life, instance.RunStatus{Started: life.started.Load(), Paused: life.paused.Load()}, nil
+	return life, instance.RunStatus{Started: life.started.Load(), Paused: life.paused.Load(), Lease: life.lease}, nil
 }
 
 func (l *fakeLauncher) Left(run paths.Run) (instance.Exit, bool) {
@@ -185,6 +185,7 @@ type fakeLife struct {
 	started, paused atomic.Bool
 	once            sync.Once
 	exit            instance.Exit
+	lease           *instance.Lease // what an adopting daemon is told
 	ended           chan struct{}
 	reports         chan instance.Report
 	left            chan struct{}

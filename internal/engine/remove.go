@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"aegis/internal/fault"
@@ -55,11 +54,11 @@ func (a *actor) remove() error {
 		a.claim.Drain()
 		a.unclaim()
 	}
-	if err := os.RemoveAll(a.e.Home.Instance(a.id).Dir); err != nil {
+	if err := erase(a.e.Home.Instance(a.id).Dir); err != nil {
 		return fault.New(fault.Internal, a.rec.Spec.Name, "delete instance "+quote(a.rec.Spec.Name), "%w", err)
 	}
 	if w := a.rec.Spec.Workspace; w != nil && w.Temporary {
-		if err := os.RemoveAll(a.e.Home.TemporaryWorkspace(a.id)); err != nil {
+		if err := erase(a.e.Home.TemporaryWorkspace(a.id)); err != nil {
 			return fault.New(fault.Internal, a.rec.Spec.Name, "delete the temporary workspace", "%w", err)
 		}
 	}
