@@ -65,7 +65,7 @@ func Adopt(ctx context.Context, dir paths.Run) (*Client, instance.RunStatus, err
 }
 
 // Reports tells what happens in the run. It is closed at its end; a receiver that
-// lags misses repetitions only. Then Exit is valid.
+// lags misses repetitions only, and leases that a later one replaced. Then Exit is valid.
 func (c *Client) Reports() <-chan instance.Report { return c.reports }
 
 // Exit is how the run ended. Call it only after Reports was closed.
@@ -77,8 +77,30 @@ func (c *Client) PID() int { return c.pid }
 // Leave stops watching; the run goes on.
 func (c *Client) Leave() { c.watch.Close() }
 
+// listen passes reports on until the run has ended. A receiver that lags holds back
+// neither the shim nor the exit.
 func (c *Client) listen() {
 	defer close(c.reports)
+	untold := newNews()
+	go c.hear(untold)
+	for {
+		select {
+		case <-c.ended:
+			return
+		case <-untold.some:
+		}
+		for _, report := range untold.take() {
+			select {
+			case c.reports <- report:
+			case <-c.ended:
+				return
+			}
+		}
+	}
+}
+
+// hear reads what the shim tells, to the exit.
+func (c *Client) hear(untold *news) {
 	defer close(c.ended)
 	defer c.watch.Close()
 	for {
@@ -91,10 +113,7 @@ func (c *Client) listen() {
 			c.exit = *report.Exit
 			return
 		}
-		select {
-		case c.reports <- report:
-		default:
-		}
+		untold.add(report)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 
 // run is one life of a VM, from its boot to its exit.
 //
-// Lock order: mu alone, never held over I/O.
+// Lock order: mu, then that of one watcher's news. None is held over I/O.
 type run struct {
 	launch  instance.Launch
 	dir     paths.Run
@@ -47,7 +47,8 @@ type run struct {
 	main     *wire.Exit     // how the command ended
 	failure  string         // why a part of the run failed
 	exit     *instance.Exit // set before ended is closed
-	watchers map[chan instance.Report]struct{}
+	watchers map[*news]struct{}
+	lease    *instance.Lease // the last that the guest took or released, if any
 
 	closing sync.Once
 	killing sync.Once
@@ -67,7 +68,7 @@ func newRun(launch instance.Launch, log *logs.Writer) *run {
 	return &run{
 		launch: launch, dir: paths.Run{Dir: launch.RunDir}, log: log, console: &console{},
 		booted: make(chan struct{}), killed: make(chan struct{}), ended: make(chan struct{}),
-		watchers: map[chan instance.Report]struct{}{},
+		watchers: map[*news]struct{}{},
 	}
 }
 

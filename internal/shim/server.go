@@ -224,6 +224,7 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 	r.mu.Lock()
 	r.start = started
 	r.mu.Unlock()
+	go r.attend()
 	if stages == nil {
 		stages = wire.Stages{}
 	}

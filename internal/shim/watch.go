@@ -12,14 +12,14 @@ import (
 
 // watch tells one daemon what happens until the run has ended.
 func (r *run) watch(conn *net.UnixConn) error {
-	reports := make(chan instance.Report, 4)
+	untold := newNews()
 	r.mu.Lock()
-	status := instance.RunStatus{Started: r.start == started, Paused: r.paused, PID: os.Getpid()}
-	r.watchers[reports] = struct{}{}
+	status := instance.RunStatus{Started: r.start == started, Paused: r.paused, PID: os.Getpid(), Lease: r.lease}
+	r.watchers[untold] = struct{}{}
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
-		delete(r.watchers, reports)
+		delete(r.watchers, untold)
 		r.mu.Unlock()
 	}()
 	if err := answer(conn, reply{Status: &status}); err != nil {
@@ -32,9 +32,11 @@ func (r *run) watch(conn *net.UnixConn) error {
 	}()
 	for {
 		select {
-		case report := <-reports:
-			if tell(conn, report) != nil {
-				return nil
+		case <-untold.some:
+			for _, report := range untold.take() {
+				if tell(conn, report) != nil {
+					return nil
+				}
 			}
 		case <-r.ended:
 			tell(conn, instance.Report{Exit: r.exit})
@@ -87,14 +89,11 @@ func (r *run) sample(vm vmm.VM) func() {
 	return func() { close(quit) }
 }
 
-// broadcast never waits: a watcher that lags has missed no more than a repetition.
+// broadcast never waits for a watcher.
 func (r *run) broadcast(report instance.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for reports := range r.watchers {
-		select {
-		case reports <- report:
-		default:
-		}
+	for untold := range r.watchers {
+		untold.add(report)
 	}
 }
