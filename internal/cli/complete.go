@@ -80,7 +80,7 @@ func (a *app) complete(cmd *cobra.Command) {
 			}
 			return names(cmd, args, word)
 		}
-	case "instance stop", "instance delete", "instance pause", "instance resume", "instance restart", "instance release":
+	case "stats", "instance stop", "instance delete", "instance pause", "instance resume", "instance restart", "instance release":
 		cmd.ValidArgsFunction = a.offer(instanceNames)
 	}
 	if cmd.Flags().Lookup("secret") != nil {

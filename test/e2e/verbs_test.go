@@ -25,6 +25,7 @@ func TestVerbs(t *testing.T) {
 			return nil
 		})
 	})
+	t.Run("stats measure", func(t *testing.T) { h.measures("web") })
 	t.Run("restart keeps port and disk", func(t *testing.T) {
 		h.ok("exec", "web", "--", "sh", "-c", "echo kept > /root/kept")
 		before := h.ok("exec", "web", "--", "cat", "/proc/sys/kernel/random/boot_id")
@@ -109,4 +110,23 @@ func (h *home) tells() {
 	if got := strings.Join(told, " "); got != "created starting running stopped deleted" {
 		h.t.Errorf("%s", got)
 	}
+}
+
+// measures wants stats to see a loop in an instance.
+func (h *home) measures(name string) {
+	h.t.Helper()
+	h.ok("exec", name, "--", "sh", "-c", "setsid sh -c 'while [ ! -e /tmp/enough ]; do :; done' >/dev/null 2>&1 </dev/null &")
+	h.eventually(time.Minute, "a loop is seen", func() error {
+		var all []struct {
+			Name string
+			CPU  float64 `json:"cpu_percent"`
+			Mem  int64   `json:"memory_used"`
+		}
+		err := json.Unmarshal([]byte(h.ok("stats", "--json")), &all)
+		if err == nil && (len(all) != 1 || all[0].CPU < 20 || all[0].Mem < 16<<20) {
+			err = fmt.Errorf("%+v", all)
+		}
+		return err
+	})
+	h.ok("exec", name, "--", "touch", "/tmp/enough")
 }
