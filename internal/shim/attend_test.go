@@ -141,3 +141,14 @@ func TestNobodyTakesReports(t *testing.T) {
 		}
 	})
 }
+
+func TestNewsAreToldOnce(t *testing.T) {
+	n := newNews()
+	for range 3 {
+		n.add(instance.Report{Busy: true})
+		n.add(instance.Report{Lease: &instance.Lease{Reason: "x"}})
+	}
+	if <-n.some; len(n.take()) != 2 || len(n.take()) != 0 || len(n.some) != 0 {
+		t.Error("news are told twice, or not")
+	}
+}
