@@ -44,6 +44,9 @@ func Handler(s Services) http.Handler {
 	srv.logs()
 	srv.secrets()
 	srv.daemon()
+	if s.Metrics != nil {
+		mux.Handle("GET /metrics", s.Metrics)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeFault(w, &fault.Error{Kind: fault.NotFound, What: "serve " + r.Method + " " + r.URL.Path, Why: "there is no such operation"})
 	})

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"aegis/client"
@@ -23,6 +24,7 @@ type Services struct {
 	Processes Processes
 	Secrets   Secrets
 	Daemon    Daemon
+	Metrics   http.Handler // answers GET /metrics; nil: there are none
 	Log       *slog.Logger // gets panics, with their stacks, and internal failures; nil: slog.Default
 }
 

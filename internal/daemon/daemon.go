@@ -1,6 +1,6 @@
 // Package daemon wires aegisd: it opens what a home holds, makes the engine, the
 // router and the API of the parts below, and serves until it is told to end. What
-// it decides itself is set-up, status and doctor.
+// it decides itself is set-up, status, metrics and doctor.
 package daemon
 
 import (
@@ -37,6 +37,7 @@ type daemon struct {
 	engine  *engine.Engine
 	router  *router.Router
 	secrets *secret.Box
+	metrics *metrics
 	log     *slog.Logger
 	started time.Time
 	door    string   // URL of the front door; empty when its port is taken
@@ -113,14 +114,15 @@ func open(getenv func(string) string, log *slog.Logger, u *undo.Stack) (*daemon,
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{home: home, config: cfg, secrets: secrets, log: log, started: time.Now().UTC(), down: make(chan struct{})}
+	d := &daemon{home: home, config: cfg, secrets: secrets, metrics: newMetrics(), log: log, started: time.Now().UTC(), down: make(chan struct{})}
 	d.assets = newAssets(home, cfg, log)
 	program, err := companion("aegis-shim")
 	if err != nil {
 		return nil, err
 	}
 	d.engine = engine.New(engine.Parts{Home: home, Config: cfg, Store: records, Launcher: launcher{program},
-		Assets: d.assets, Secrets: sealed{secrets}, Log: log})
+		Assets: d.assets, Secrets: sealed{secrets}, Log: log, Woke: d.metrics.woke})
+	d.metrics.engine = d.engine
 	d.router = router.New(d.engine, router.Options{WakeTimeout: cfg.WakeTimeout, Given: d.engine.Given, Logger: log})
 	d.engine.Ports = ports{d.router}
 	u.Add(func() { d.router.Close() })
@@ -163,7 +165,7 @@ func (d *daemon) listen() (net.Listener, error) {
 }
 
 func (d *daemon) services() api.Services {
-	return api.Services{Instances: d.engine, Processes: d.engine, Secrets: vault{d.secrets}, Daemon: d, Log: d.log}
+	return api.Services{Instances: d.engine, Processes: d.engine, Secrets: vault{d.secrets}, Daemon: d, Metrics: d.metrics.handler(), Log: d.log}
 }
 
 // companion finds another program of Aegis beside this one, or where an

@@ -120,6 +120,7 @@ type Parts struct {
 	Assets   Assets
 	Secrets  Secrets
 	Log      *slog.Logger
+	Woke     func(from instance.State, took time.Duration) // told of each return to RUNNING; may be nil, must not block
 }
 
 // Engine is the set of all instances. Its methods may be called by several

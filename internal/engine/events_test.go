@@ -49,6 +49,20 @@ func TestEventsOfALife(t *testing.T) {
 	})
 }
 
+func TestWakesAreTold(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		var told []string
+		w.Woke = func(from instance.State, took time.Duration) { told = append(told, fmt.Sprint(from, " ", took)) }
+		w.launcher.bootTime = time.Second
+		w.started(client.Create{Name: "web"})
+		w.Pause(t.Context(), "web")
+		w.Resume(t.Context(), "web")
+		if got := strings.Join(told, ", "); got != "STOPPED 1s, PAUSED 0s" {
+			t.Error(got)
+		}
+	})
+}
+
 func TestEventsOfACommandThatKeepsFailing(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.started(client.Create{Name: "web", Restart: "always", PauseAfter: "never"})

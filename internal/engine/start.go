@@ -149,7 +149,11 @@ func (a *actor) thaw(to instance.State) error {
 // woke remembers a return to RUNNING.
 func (a *actor) woke(from instance.State, began time.Time, stages map[string]time.Duration) {
 	rec := a.rec
-	rec.AddWake(store.Wake{At: began.UTC(), From: from, Took: time.Since(began), Stages: stages})
+	took := time.Since(began)
+	rec.AddWake(store.Wake{At: began.UTC(), From: from, Took: took, Stages: stages})
+	if a.e.Woke != nil {
+		a.e.Woke(from, took)
+	}
 	if err := a.save(rec); err != nil {
 		a.e.Log.Error("cannot remember a wake", "instance", a.id, "error", err)
 	}

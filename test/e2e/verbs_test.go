@@ -1,8 +1,13 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +56,7 @@ func TestVerbs(t *testing.T) {
 		h.fails(1, []string{"job", "hint: aegis ps"}, "instance", "info", "job")
 	})
 	t.Run("events tell it", func(t *testing.T) { h.tells() })
+	t.Run("metrics count it", func(t *testing.T) { h.counts() })
 	t.Run("many names", func(t *testing.T) {
 		h.fails(1, []string{"nobody"}, "instance", "stop", "nobody", "web")
 		if got := h.info("web").State; got != "STOPPED" {
@@ -129,4 +135,24 @@ func (h *home) measures(name string) {
 		return err
 	})
 	h.ok("exec", name, "--", "touch", "/tmp/enough")
+}
+
+// counts wants the figures of one running instance that has been started twice.
+func (h *home) counts() {
+	h.t.Helper()
+	c := http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.dir, "aegisd.sock"))
+	}}}
+	defer c.CloseIdleConnections()
+	res, err := c.Get("http://aegisd/metrics")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	for _, line := range []string{`aegis_instances{state="STOPPED"} 0`, `aegis_wake_seconds_count{from="STOPPED"} 3`, `name="web"} `} {
+		if err != nil || !strings.Contains(string(text), line) {
+			h.t.Errorf("no line %s: %v", line, err)
+		}
+	}
 }
