@@ -125,9 +125,17 @@ func (l *Link) SetClock(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// Shutdown ends every process (SIGTERM, after grace SIGKILL), syncs, unmounts
-// and returns; the VM then ends by itself. Processes still report their exit.
-func (l *Link) Shutdown(ctx context.Context, grace time.Duration) error {
-	_, err := l.simple(ctx, "shut the guest down", wire.Request{Op: wire.OpShutdown, Shutdown: &wire.Shutdown{Grace: grace}})
-	return err
+// Shutdown ends every process (SIGTERM, after grace SIGKILL), syncs and unmounts.
+// Then everything that processes have written is here; it is lost with the link
+// unless read calls for it, which the guest waits for, some seconds at most. When
+// Shutdown returns the VM ends by itself.
+func (l *Link) Shutdown(ctx context.Context, grace time.Duration, read func()) error {
+	req := wire.Request{Op: wire.OpShutdown, Shutdown: &wire.Shutdown{Grace: grace}}
+	stream, _, err := l.open(ctx, "shut the guest down", req)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	read()
+	return nil
 }

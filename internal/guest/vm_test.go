@@ -238,7 +238,7 @@ func (b *booted) exec(t *testing.T, id string, args ...string) (string, wire.Exi
 
 func (b *booted) shutdown(t *testing.T) {
 	t.Helper()
-	if err := b.link.Shutdown(t.Context(), 10*time.Second); err != nil {
+	if err := b.link.Shutdown(t.Context(), 10*time.Second, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	select {

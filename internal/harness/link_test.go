@@ -352,7 +352,7 @@ func TestOrder(t *testing.T) {
 	}
 	main.Send(wire.FrameStdinEOF, nil)
 	collect(t, main, nil)
-	if err := link.Shutdown(t.Context(), 3*time.Second); err != nil {
+	if err := link.Shutdown(t.Context(), 3*time.Second, func() {}); err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
 	if grace := <-machine.stopped; grace != 3*time.Second {
@@ -362,4 +362,37 @@ func TestOrder(t *testing.T) {
 	if _, err := link.Exec(t.Context(), wire.Process{ID: "x", Args: []string{"true"}}); !fault.Is(err, fault.WrongState) {
 		t.Errorf("exec after shutdown: %v", err)
 	}
+}
+
+// What a process writes as it is stopped reaches the host before the VM ends.
+func TestShutdownKeepsTheLastOutput(t *testing.T) {
+	link, machine := linked(t)
+	main, _, err := link.Start(t.Context(), wire.Start{Main: wire.Process{Args: []string{"sh", "-c", "cat >/dev/null; yes | head -c 8000000"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	main.Send(wire.FrameStdinEOF, nil)
+	first := make(chan int)
+	go func() { // the host's reader begins when the guest has begun to stop
+		<-machine.stopped
+		out, _, e := collect(t, main, nil)
+		if e.Status() != 0 {
+			t.Errorf("%+v", e)
+		}
+		first <- len(out)
+	}()
+	err = link.Shutdown(t.Context(), time.Second, func() {
+		if n := <-first; n != 8000000 {
+			t.Errorf("%d bytes of the last output came", n)
+		}
+		select {
+		case <-machine.ended:
+			t.Error("the VM has ended while its output was read")
+		default:
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-machine.ended
 }

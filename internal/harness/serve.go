@@ -255,11 +255,29 @@ func (s *server) shutdown(stream *yamux.Stream, req wire.Shutdown) error {
 	if err := s.machine.stop(req.Grace); err != nil {
 		say("shut down: %v", err)
 	}
+	s.drain(partTime)
 	wire.WriteMessage(stream, wire.Reply{}, wire.MaxReply)
-	stream.SetReadDeadline(time.Now().Add(time.Second))
+	stream.SetReadDeadline(time.Now().Add(partTime))
 	io.Copy(io.Discard, stream)
 	s.machine.off("the host asked for it")
 	return nil
+}
+
+// partTime is how long the last output may take to reach the host, and the host
+// to have read it.
+const partTime = 5 * time.Second
+
+// drain returns when every process's stream has ended, or after a time: taking
+// all places means that nobody has one. They are not given back.
+func (s *server) drain(limit time.Duration) {
+	late := time.After(limit)
+	for range cap(s.slots) {
+		select {
+		case s.slots <- struct{}{}:
+		case <-late:
+			return
+		}
+	}
 }
 
 // maxWhy keeps a reply far below wire.MaxReply.

@@ -26,6 +26,7 @@ func (o outputs) close() {
 // does not: the process goes on if it stays, and else that is the end. It reports
 // false when there was no exit.
 func (r *run) relayOutput(process *guest.Process, out outputs, client net.Conn, stays bool) (wire.Exit, bool) {
+	defer r.relaying()()
 	for {
 		kind, payload, err := process.Next()
 		if err != nil {

@@ -53,6 +53,8 @@ type run struct {
 	closing sync.Once
 	killing sync.Once
 	ops     sync.WaitGroup // the listener, and connections that are being answered
+	relays  sync.WaitGroup // outputs that are being passed on; begins under mu, not when settling
+	settles bool           // under mu
 }
 
 // startState says how far the one start of a run has come.
@@ -263,13 +265,45 @@ func (r *run) shutdown(grace time.Duration) {
 	if err := r.vm.Resume(ctx); err != nil {
 		return
 	}
-	if err := r.link.Shutdown(ctx, grace); err != nil && !isDone(r.vm.Done()) {
+	if err := r.link.Shutdown(ctx, grace, r.settle); err != nil && !isDone(r.vm.Done()) {
 		slog.Warn("the guest did not shut down", "error", err)
 		return
 	}
 	select {
 	case <-r.vm.Done():
 	case <-ctx.Done():
+	}
+}
+
+// settleTime is how long the output that a stopped guest has left may take to
+// reach the log and its clients.
+const settleTime = 4 * time.Second
+
+// relaying counts one output that is being passed on.
+func (r *run) relaying() (done func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.settles {
+		return func() {}
+	}
+	r.relays.Add(1)
+	return r.relays.Done
+}
+
+// settle waits until all that processes have written was passed on.
+func (r *run) settle() {
+	passed := make(chan struct{})
+	r.mu.Lock()
+	r.settles = true
+	r.mu.Unlock()
+	go func() {
+		r.relays.Wait()
+		close(passed)
+	}()
+	select {
+	case <-passed:
+	case <-time.After(settleTime):
+		slog.Warn("a client reads too slowly: the end of an output is lost")
 	}
 }
 
