@@ -151,7 +151,9 @@ func join(stream *yamux.Stream, app *net.TCPConn) {
 		app.CloseWrite()
 	})
 	both.Go(func() {
-		if _, err := io.Copy(struct{ io.Writer }{stream}, struct{ io.Reader }{app}); err != nil {
+		lent := chunks.Get().(*[chunk]byte)
+		defer chunks.Put(lent)
+		if _, err := io.CopyBuffer(struct{ io.Writer }{stream}, struct{ io.Reader }{app}, lent[:]); err != nil {
 			stream.Reset()
 			return
 		}

@@ -14,9 +14,11 @@ import (
 	"aegis/internal/wire"
 )
 
-// chunk is how much output goes into one frame: with its header it fits one
-// message of the mux, whose limit is 64 KiB.
-const chunk = 32 << 10
+// chunk is how much goes into one message of the mux. With the mux's header and a
+// frame's it fits into one write to the port, which takes 32 KiB at a time
+// (drivers/char/virtio_console.c, port_fops_write): a byte more is a second write,
+// buffer and interrupt.
+const chunk = 32<<10 - 32
 
 // hangUp bounds how long a terminal is read after its process ended. The kernel
 // hangs it up then, and what was written comes before the end; only a process
