@@ -40,6 +40,9 @@ func (e *Engine) adopt(ctx context.Context, rec store.Record) error {
 				exit = instance.Exit{Reason: instance.VMDied, Error: "its VM was gone when the daemon came back", At: time.Now().UTC()}
 			}
 			rec.State, rec.Run, rec.Exit, rec.StoppedAt = instance.Stopped, "", &exit, exit.At
+			if rec.StartedAt.IsZero() && exit.Reason != instance.BootFailed {
+				rec.StartedAt = rec.CreatedAt // it has run, while nobody looked
+			}
 			os.RemoveAll(run.Dir)
 		} else if status.Started {
 			if rec.State == instance.Starting { // the last daemon did not come to remember it
@@ -111,6 +114,10 @@ func (e *Engine) sweep(ctx context.Context, records []store.Record) {
 			life.Kill(ctx, instance.VMDied)
 		}
 		os.RemoveAll(run.Dir)
+	}
+	if len(records) == 0 && len(names(e.Home.Instances())) > 0 {
+		e.Log.Warn("the registry is empty and there are instances on disk: they are left alone", "directory", e.Home.Instances())
+		return // a registry that was lost must not take the disks with it
 	}
 	for _, dir := range []string{e.Home.Instances(), e.Home.TemporaryWorkspaces()} {
 		for _, id := range names(dir) {

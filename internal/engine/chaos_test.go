@@ -22,8 +22,7 @@ var histories = flag.Int("histories", 300, "random histories of an engine to try
 // chaos is a world with a random history.
 type chaos struct {
 	*world
-	r     *rand.Rand
-	conns []net.Conn
+	r *rand.Rand
 }
 
 func (c *chaos) int(n int) int { return c.r.IntN(n) }

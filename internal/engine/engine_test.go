@@ -327,6 +327,32 @@ func TestAdoption(t *testing.T) {
 	})
 }
 
+func TestEphemeralThatNobodyRuns(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.create(client.Create{Name: "left", Ephemeral: true})
+		time.Sleep(unclaimed - time.Second)
+		w.want("left", "STOPPED")
+		time.Sleep(2 * time.Second)
+		w.want("left", "gone")
+	})
+}
+
+// A registry that was lost must not take the disks with it.
+func TestLostRegistry(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		view := w.started(client.Create{Name: "precious"})
+		w.Stop(t.Context(), "precious", 0)
+		w.leave()
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			os.Remove(w.home.Registry() + suffix)
+		}
+		w.open()
+		if _, err := os.Stat(w.home.Instance(view.ID).Disk()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A daemon that was killed in the middle of a start leaves a VM whose command never began.
 func TestAdoptionOfAStartThatNobodyWaitsFor(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {

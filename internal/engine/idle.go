@@ -40,6 +40,10 @@ func (a *actor) hold(kind string) (release func()) {
 	}
 }
 
+// unclaimed is how long an ephemeral instance may wait for its run: the client that
+// made it has gone.
+const unclaimed = time.Minute
+
 // deadline is when the clock moves the instance, and by which event.
 func (a *actor) deadline() (time.Time, instance.Event, bool) {
 	if a.ending != nil {
@@ -58,6 +62,9 @@ func (a *actor) deadline() (time.Time, instance.Event, bool) {
 	case instance.Stopped:
 		if !a.retryAt.IsZero() {
 			return a.retryAt, instance.Start, true
+		}
+		if spec.Ephemeral {
+			return a.rec.CreatedAt.Add(unclaimed), instance.Delete, true
 		}
 	}
 	return time.Time{}, "", false
@@ -79,8 +86,15 @@ func (a *actor) tick(now time.Time) {
 	if !ok || now.Before(at) {
 		return
 	}
-	if on == instance.Start {
+	switch on {
+	case instance.Start:
 		a.retry()
+		return
+	case instance.Delete:
+		if err := a.remove(); err != nil {
+			a.e.Log.Error("cannot delete an ephemeral instance", "instance", a.id, "error", err)
+			a.rec.CreatedAt = now // try again
+		}
 		return
 	}
 	if on == instance.Idle {

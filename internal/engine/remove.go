@@ -20,8 +20,8 @@ func (e *Engine) Delete(ctx context.Context, ref string, force bool) error {
 		return err
 	}
 	if force {
-		if err := e.stop(ctx, a, forceGrace); err != nil && !fault.Is(err, fault.NotFound) {
-			return err
+		if err := e.stop(ctx, a, forceGrace); err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.NoSpace) {
+			return err // but for a full disk, on which to delete is what helps
 		}
 	}
 	err = a.ask(ctx, func() error {

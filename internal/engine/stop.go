@@ -27,21 +27,23 @@ func (e *Engine) Stop(ctx context.Context, ref string, grace time.Duration) erro
 
 func (e *Engine) stop(ctx context.Context, a *actor, grace time.Duration) error {
 	var done <-chan struct{}
+	var unsaved error // it ends all the same
 	err := a.ask(ctx, func() error {
 		var err error
 		if done, err = a.end(instance.Stop, grace, instance.StoppedBy); err != nil {
 			return a.refuse("stop", err)
 		}
-		return a.deafen()
+		unsaved = a.deafen()
+		return nil
 	})
 	if err != nil {
 		return err
 	}
 	select {
 	case <-done:
-		return nil
+		return unsaved
 	case <-a.gone:
-		return nil
+		return unsaved
 	case <-ctx.Done():
 		return fault.New(fault.Timeout, "", "stop the instance", "%w", context.Cause(ctx))
 	}

@@ -54,7 +54,11 @@ func startHelper(w *instance.Workspace, channel *net.UnixConn) (*helper, error) 
 	defer child.Close()
 	u.Add(func() { life.Close() })
 	h := &helper{life: life, done: make(chan struct{})}
-	h.cmd = exec.Command("/proc/self/exe", "fs")
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	h.cmd = exec.Command(self, "fs")
 	if w.ReadOnly {
 		h.cmd.Args = append(h.cmd.Args, readOnlyFlag)
 	}

@@ -140,6 +140,9 @@ func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := own(ctx, disk); err != nil {
+		return nil, err
+	}
 	cfg.Disks = []vmm.Disk{
 		{Serial: instance.SerialBase, File: base, ReadOnly: true},
 		{Serial: instance.SerialDisk, File: disk},
