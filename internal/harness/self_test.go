@@ -290,6 +290,7 @@ func TestShutdownEndsCallers(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-in.host.stopped
+	c.SetReadDeadline(time.Now().Add(time.Second)) // it is closed by now, not after http1's patience
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a connection after the shutdown: %v", err)
 	}
