@@ -59,12 +59,14 @@ func (p plan) command() []string {
 			"-chardev", fmt.Sprintf("socket,id=port%d,fd=%d", i, port.fd),
 			"-device", fmt.Sprintf("virtserialport,chardev=port%d,nr=%d,name=%s", i, i+1, port.name))
 	}
+	// Where the host's disk is full the guest is told: by default QEMU would stop it
+	// until somebody who has a monitor lets it go on.
 	for i, disk := range p.disks {
 		args = append(args,
 			"-add-fd", fmt.Sprintf("set=%d,fd=%d", i, disk.fd),
 			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,"+
 				"file.driver=file,file.filename=/dev/fdset/%d,file.discard=unmap", i, onOff(disk.readOnly), i),
-			"-device", fmt.Sprintf("virtio-blk-device,drive=disk%d,serial=%s", i, disk.serial))
+			"-device", fmt.Sprintf("virtio-blk-device,drive=disk%d,serial=%s,werror=report,rerror=report", i, disk.serial))
 	}
 	return args
 }

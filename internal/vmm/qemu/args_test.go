@@ -42,7 +42,7 @@ func TestCommand(t *testing.T) {
 		{"-chardev", 0, "socket,id=console,fd=5"},
 		{"-chardev", 2, "socket,id=port1,fd=7"}, {"-device", 2, "chardev=port1,nr=2,name=aegis.fs"},
 		{"-add-fd", 1, "set=1,fd=9"}, {"-blockdev", 0, "read-only=on"}, {"-blockdev", 1, "read-only=off"},
-		{"-device", 4, "drive=disk1,serial=disk"},
+		{"-device", 4, "drive=disk1,serial=disk,werror=report"},
 	} {
 		if got := after(args, want.flag, want.n); !strings.Contains(got, want.text) {
 			t.Errorf("%s (%d) is %q, without %q", want.flag, want.n, got, want.text)
