@@ -18,10 +18,14 @@ import (
 	"time"
 
 	"aegis/client"
+	"aegis/internal/undo"
 )
 
 // bin holds the built programs (AEGIS_BIN), cache (AEGIS_CACHE) the kernel and the default image.
 var bin, cache string
+
+// other is where the programs of another version are; empty until a test needs them.
+var other string
 
 func TestMain(m *testing.M) {
 	root, err := filepath.Abs("../..")
@@ -34,15 +38,19 @@ func TestMain(m *testing.M) {
 	if cache = os.Getenv("AEGIS_CACHE"); cache == "" {
 		cache = filepath.Join(root, "build", "cache")
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(other)
+	os.Exit(code)
 }
 
 // home is one AEGIS_HOME with its daemon.
 type home struct {
-	t   *testing.T
-	dir string
-	cwd string // where commands run
-	env []string
+	t    *testing.T
+	bin  string // where its programs are
+	dir  string
+	cwd  string      // where commands run
+	last *undo.Stack // runs when the daemon has ended
+	env  []string
 }
 
 // newHome makes a home whose daemon, processes and files are gone after the test.
@@ -59,7 +67,8 @@ func newHome(t *testing.T) *home {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &home{t: t, dir: filepath.Join(dir, "home"), cwd: filepath.Join(dir, "cwd")}
+	h := &home{t: t, bin: bin, dir: filepath.Join(dir, "home"), cwd: filepath.Join(dir, "cwd"), last: &undo.Stack{}}
+	t.Cleanup(h.last.Run)
 	for _, d := range []string{h.dir, h.cwd} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -69,6 +78,13 @@ func newHome(t *testing.T) *home {
 	h.env = append(os.Environ(), "AEGIS_HOME="+h.dir, "AEGIS_CACHE="+cache, "NO_COLOR=1")
 	t.Cleanup(h.close)
 	return h
+}
+
+// in is the home for a subtest, whose failures are its own.
+func (h *home) in(t *testing.T) *home {
+	sub := *h
+	sub.t = t
+	return &sub
 }
 
 func (h *home) config(lines ...string) {
@@ -134,7 +150,7 @@ func (h *home) run(stdin string, args ...string) result {
 }
 
 func (h *home) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "aegis"), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "aegis"), args...)
 	cmd.Dir, cmd.Env = h.cwd, h.env
 	return cmd
 }
