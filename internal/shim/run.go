@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -278,38 +277,6 @@ func (r *run) shutdown(grace time.Duration) {
 	}
 }
 
-// settleTime is how long the output that a stopped guest has left may take to
-// reach the log and its clients.
-const settleTime = 4 * time.Second
-
-// relaying counts one output that is being passed on.
-func (r *run) relaying() (done func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.settles {
-		return func() {}
-	}
-	r.relays.Add(1)
-	return r.relays.Done
-}
-
-// settle waits until all that processes have written was passed on.
-func (r *run) settle() {
-	passed := make(chan struct{})
-	r.mu.Lock()
-	r.settles = true
-	r.mu.Unlock()
-	go func() {
-		r.relays.Wait()
-		close(passed)
-	}()
-	select {
-	case <-passed:
-	case <-time.After(settleTime):
-		slog.Warn("a client reads too slowly: the end of an output is lost")
-	}
-}
-
 // finish decides why the run ended, and tells the disk and the watchers.
 func (r *run) finish() {
 	if r.link != nil {
@@ -331,60 +298,6 @@ func (r *run) finish() {
 	r.exit = &exit
 	r.mu.Unlock()
 	close(r.ended)
-}
-
-// verdict says how this life ended.
-func (r *run) verdict() instance.Exit {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	exit := instance.Exit{At: time.Now().UTC()}
-	if r.main != nil {
-		exit.Code, exit.Signal = r.main.Code, r.main.Signal
-	}
-	message, panicked := r.console.Panicked()
-	switch {
-	case r.asked != "":
-		exit.Reason = r.asked
-	case r.main != nil && r.main.OOM:
-		exit.Reason = instance.OutOfMem
-	case r.main != nil:
-		exit.Reason = instance.Exited
-	case r.start != started:
-		exit.Reason, exit.Error = instance.BootFailed, r.bootFailure()
-	case panicked:
-		exit.Reason, exit.Error = instance.GuestPanic, message
-	default:
-		exit.Reason, exit.Error = instance.VMDied, r.deathCause()
-	}
-	return exit
-}
-
-// bootFailure is what a person needs to understand a boot that failed.
-func (r *run) bootFailure() string {
-	why := "the guest ended before its command began"
-	switch {
-	case r.failure != "":
-		why = r.failure
-	case r.bootErr != nil && !errors.Is(r.bootErr, context.Canceled):
-		why = r.bootErr.Error()
-	case r.vm != nil && r.vm.Err() != nil:
-		why = r.vm.Err().Error()
-	}
-	if tail := r.console.Tail(8); len(tail) > 0 {
-		why += "; the guest's console ends with: " + strings.Join(tail, " | ")
-	}
-	return why
-}
-
-func (r *run) deathCause() string {
-	switch err := r.vm.Err(); {
-	case r.failure != "":
-		return r.failure
-	case err == nil:
-		return "the guest switched itself off"
-	default:
-		return err.Error()
-	}
 }
 
 // ready waits for the boot and for nothing else.
