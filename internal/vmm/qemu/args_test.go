@@ -36,7 +36,7 @@ func TestCommand(t *testing.T) {
 		n    int
 		text string
 	}{
-		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=multi"}, {"-cpu", 0, "max"},
+		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=multi,tb-size=128"}, {"-cpu", 0, "max"},
 		{"-m", 0, "300M"}, {"-smp", 0, "2"}, {"-kernel", 0, "/proc/self/fd/3"}, {"-initrd", 0, "/proc/self/fd/4"},
 		{"-append", 0, "no_timer_check tsc_early_khz=2300000 tsc=reliable a=b"},
 		{"-chardev", 0, "socket,id=console,fd=5"},
