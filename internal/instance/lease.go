@@ -1,6 +1,10 @@
 package instance
 
-import "time"
+import (
+	"time"
+
+	"aegis/internal/wire"
+)
 
 // Lease keeps an instance awake until a time. Whoever takes one says why.
 type Lease struct {
@@ -12,4 +16,4 @@ type Lease struct {
 func (l Lease) Held(now time.Time) bool { return now.Before(l.Until) }
 
 // MaxLease is how long one lease may last; it can be taken again.
-const MaxLease = 24 * time.Hour
+const MaxLease = wire.MaxLease
