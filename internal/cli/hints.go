@@ -55,6 +55,9 @@ func (a *app) hintDaemon(f *fault.Error) string {
 	case fault.PathTooLong:
 		return `export AEGIS_HOME="$HOME/.aegis"`
 	case fault.Version:
+		if f.Subject != "" { // the registry, which no restart makes older
+			return "aegis version"
+		}
 		return "aegis down && aegis up"
 	case fault.Unreachable:
 		return a.hintUnreachable(f)
@@ -84,6 +87,8 @@ func (a *app) hintState(name string) string {
 		return "aegis instance delete --force " + name
 	case name == "''":
 		return "aegis ps"
+	case strings.HasPrefix(name, "/"): // a home that a daemon holds and does not answer for
+		return "fuser -v " + name + "/aegisd.lock"
 	}
 	return "aegis instance info " + name
 }

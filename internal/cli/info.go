@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"aegis/client"
+	"aegis/internal/config"
 )
 
 func (a *app) info() *cobra.Command {
@@ -86,14 +87,14 @@ func workspaceLine(w *client.Workspace) string {
 }
 
 func resourceRows(i client.Instance) [][]string {
-	memory := formatSize(i.Memory)
+	memory := config.HumanSize(i.Memory)
 	if i.MemoryUsed > 0 {
-		memory += ", " + formatSize(i.MemoryUsed) + " in use on the host"
+		memory += ", " + config.HumanSize(i.MemoryUsed) + " in use on the host"
 	}
 	rows := [][]string{
 		{"cpus", fmt.Sprint(i.CPUs)},
 		{"memory", memory},
-		{"disk", formatSize(i.Disk) + ", " + formatSize(i.DiskUsed) + " in use on the host"},
+		{"disk", config.HumanSize(i.Disk) + ", " + config.HumanSize(i.DiskUsed) + " in use on the host"},
 		{"net", i.Net},
 		{"backend", backend(i.Backend, i.Accelerator, i.Isolation)},
 		{"pause after", i.PauseAfter},

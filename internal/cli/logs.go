@@ -24,20 +24,7 @@ func (a *app) logs() *cobra.Command {
 			if q.Since, err = parseSince(since, time.Now()); err != nil {
 				return err
 			}
-			c, err := a.connect(ctx)
-			if err != nil {
-				return err
-			}
-			lines, err := c.Logs(ctx, args[0], q)
-			if err != nil {
-				return err
-			}
-			defer lines.Close()
-			err = a.printLog(lines, asJSON)
-			if q.Follow && ctx.Err() != nil {
-				return nil // Ctrl-C is how one stops following
-			}
-			return err
+			return followed(ctx, q.Follow, a.readLog(ctx, args[0], q, asJSON))
 		})}
 	f := cmd.Flags()
 	f.BoolVarP(&q.Follow, "follow", "f", false, "go on with new lines")
@@ -47,6 +34,19 @@ func (a *app) logs() *cobra.Command {
 	f.StringVar(&q.Exec, "exec", "", "only what the exec of this `ID` printed")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+func (a *app) readLog(ctx context.Context, name string, q client.LogQuery, asJSON bool) error {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	lines, err := c.Logs(ctx, name, q)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	return a.printLog(lines, asJSON)
 }
 
 // printLog writes the bytes of each line as the guest did, or NDJSON as it is on disk.

@@ -62,6 +62,15 @@ func (a *app) exit(err error) int {
 	return f.Kind.Exit()
 }
 
+// followed is how a command that may follow has ended: Ctrl-C is how one stops
+// following, whenever it comes, and no failure.
+func followed(ctx context.Context, follow bool, err error) error {
+	if follow && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 // verbFunc is a command's body. args are those that its check let through.
 type verbFunc func(ctx context.Context, cmd *cobra.Command, args []string) error
 

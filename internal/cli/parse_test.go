@@ -11,40 +11,32 @@ import (
 	"aegis/internal/fault"
 )
 
-func TestParseSize(t *testing.T) {
+func TestSizeFlag(t *testing.T) {
 	for text, want := range map[string]int64{
 		"": 0, "1": 1, "1048576": 1 << 20, "512M": 512 << 20, "512m": 512 << 20, "512MB": 512 << 20, "512MiB": 512 << 20,
 		"1.5g": 3 << 29, "8G": 8 << 30, "1T": 1 << 40, "7b": 7, "2k": 2048,
 	} {
-		if got, err := parseSizeFlag("memory", text); err != nil || got != want {
+		if got, err := sizeFlag("memory", text); err != nil || got != want {
 			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"0", "-1", "-1M", "M", "1X", "1MM", "1 M", "1e3", "inf", "nan", "0x10", "99999999T", "1.2.3", "0.1"} {
-		if got, err := parseSizeFlag("memory", text); !fault.Is(err, fault.Invalid) {
+	for _, text := range []string{"0", "-1", "-1M", "M", "1X", "1MM", "1e3", "inf", "nan", "0x10", "99999999T", "1.2.3", "0.1"} {
+		if got, err := sizeFlag("memory", text); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%q: %d, %v", text, got, err)
 		}
 	}
 }
 
-func FuzzParseSize(f *testing.F) {
+func FuzzSizeFlag(f *testing.F) {
 	for _, seed := range []string{"512M", "1.5g", "8GiB", "0", "-1", "1e9", "99999999999999999999"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		n, err := parseSizeFlag("memory", text)
+		n, err := sizeFlag("memory", text)
 		if err == nil && n <= 0 && text != "" || err != nil && !fault.Is(err, fault.Invalid) {
 			t.Errorf("%q: %d, %v", text, n, err)
 		}
 	})
-}
-
-func TestFormatSize(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 3 << 29: "1.5 GiB", 8 << 30: "8 GiB", 5 << 50: "5120 TiB"} {
-		if got := formatSize(bytes); got != want {
-			t.Errorf("%d: %q, want %q", bytes, got, want)
-		}
-	}
 }
 
 func TestEnvironment(t *testing.T) {

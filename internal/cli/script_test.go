@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,19 +33,20 @@ func TestMain(m *testing.M) {
 //	absent               no daemon runs yet: the stand-in of daemon_test.go is started
 //	fail CALL CODE SUBJECT WHAT WHY
 //	                     a call of the service fails from now on
+//	stall CALL           a call of the service waits for the end of the script from now on
 //	unready              kernel and image are missing
 //	log FILE             what every log holds
 //	happened NAME KIND…  what has happened to an instance
 //	ended CODE SIGNAL REASON ERROR
 //	                     how lives end, for wait, which else waits for ever
 //	calls                write the service's calls, but Status, to the file calls
-//	reached CALL         wait for a call
+//	reached CALL         wait for a call; of one that waits, "stalled CALL"
 //	value NAME FILE      compare a stored secret, byte by byte
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "absent": absent, "fail": fail, "unready": unready, "log": logLines, "ended": ended, "happened": happened, "calls": calls, "reached": reached, "value": value,
+			"code": code, "absent": absent, "fail": fail, "stall": stall, "unready": unready, "log": logLines, "ended": ended, "happened": happened, "calls": calls, "reached": reached, "value": value,
 		},
 	})
 }
@@ -54,8 +56,11 @@ type scene struct {
 	*apitest.Fake
 	stop func()
 
-	mu    sync.Mutex
-	fails map[string]error
+	mu      sync.Mutex
+	fails   map[string]error
+	stalls  map[string]bool
+	stalled []string      // the calls that wait
+	over    chan struct{} // closed at the script's end
 }
 
 type sceneKey struct{}
@@ -70,12 +75,12 @@ func prepare(env *testscript.Env) error {
 	env.Defer(func() { os.RemoveAll(home) })
 	env.Setenv("AEGIS_HOME", home)
 	env.Setenv("NO_COLOR", "1")
-	s := &scene{fails: map[string]error{}}
+	s := &scene{fails: map[string]error{}, stalls: map[string]bool{}, over: make(chan struct{})}
 	s.Fake = &apitest.Fake{Fails: s.failure}
 	if s.stop, err = s.Serve(filepath.Join(home, "aegisd.sock")); err != nil {
 		return err
 	}
-	env.Defer(func() { s.stop() })
+	env.Defer(func() { close(s.over); s.stop() })
 	env.Values[sceneKey{}] = s
 	return nil
 }
@@ -85,7 +90,20 @@ func (s *scene) failure(call string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name, _, _ := strings.Cut(call, " ")
+	if s.stalls[name] {
+		s.stalled = append(s.stalled, "stalled "+call)
+		s.mu.Unlock()
+		<-s.over
+		s.mu.Lock()
+	}
 	return s.fails[name]
+}
+
+// waiting are the calls that stall.
+func (s *scene) waiting() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.stalled)
 }
 
 func code(ts *testscript.TestScript, neg bool, args []string) {
@@ -109,6 +127,13 @@ func fail(ts *testscript.TestScript, _ bool, args []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fails[args[0]] = &fault.Error{Kind: fault.Kind(args[1]), Subject: args[2], What: args[3], Why: args[4]}
+}
+
+func stall(ts *testscript.TestScript, _ bool, args []string) {
+	s := sceneOf(ts)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stalls[args[0]] = true
 }
 
 func unready(ts *testscript.TestScript, _ bool, _ []string) {
@@ -149,7 +174,7 @@ func calls(ts *testscript.TestScript, _ bool, _ []string) {
 // reached polls, since the call comes from another process.
 func reached(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		for _, c := range sceneOf(ts).Calls() {
+		for _, c := range append(sceneOf(ts).Calls(), sceneOf(ts).waiting()...) {
 			if strings.HasPrefix(c, args[0]) {
 				return
 			}

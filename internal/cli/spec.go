@@ -58,10 +58,10 @@ func (s *spec) create(a *app, cmd *cobra.Command, command []string) (client.Crea
 	if c.Labels, err = parseLabels(s.labels); err != nil {
 		return c, err
 	}
-	if c.Memory, err = parseSizeFlag("memory", s.memory); err != nil {
+	if c.Memory, err = sizeFlag("memory", s.memory); err != nil {
 		return c, err
 	}
-	if c.Disk, err = parseSizeFlag("disk", s.disk); err != nil {
+	if c.Disk, err = sizeFlag("disk", s.disk); err != nil {
 		return c, err
 	}
 	if cmd.Flags().Changed("cpus") && c.CPUs < 1 {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"aegis/client"
+	"aegis/internal/config"
 	"aegis/internal/fault"
 )
 
@@ -36,15 +37,7 @@ func (a *app) stats() *cobra.Command {
 			"STOPPED. The use of processors is measured for a second: 100% is one of them. With --follow it goes\n" +
 			"on until Ctrl-C, every second; with --json too, each line is one array.",
 		RunE: a.do(func(ctx context.Context, _ *cobra.Command, args []string) error {
-			c, err := a.connect(ctx)
-			if err != nil {
-				return err
-			}
-			err = a.sampling(ctx, c, args, follow, asJSON)
-			if follow && ctx.Err() != nil {
-				return nil // Ctrl-C is how one stops following
-			}
-			return err
+			return followed(ctx, follow, a.sampling(ctx, args, follow, asJSON))
 		})}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on, every second")
 	jsonFlag(cmd, &asJSON)
@@ -52,7 +45,11 @@ func (a *app) stats() *cobra.Command {
 }
 
 // sampling prints once, or with follow again and again.
-func (a *app) sampling(ctx context.Context, c *client.Client, names []string, follow, asJSON bool) error {
+func (a *app) sampling(ctx context.Context, names []string, follow, asJSON bool) error {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
 	before, err := samples(ctx, c, names)
 	for err == nil {
 		began := time.Now()
@@ -147,7 +144,7 @@ func (a *app) printUsage(all []usage) error {
 	var rows [][]string
 	for _, u := range all {
 		rows = append(rows, []string{u.Name, u.State, fmt.Sprintf("%.1f%%", u.CPU), u.CPUUsed,
-			formatSize(u.MemoryUsed) + " of " + formatSize(u.Memory), formatSize(u.DiskUsed) + " of " + formatSize(u.Disk)})
+			config.HumanSize(u.MemoryUsed) + " of " + config.HumanSize(u.Memory), config.HumanSize(u.DiskUsed) + " of " + config.HumanSize(u.Disk)})
 	}
 	return a.table([]string{"NAME", "STATE", "CPU", "CPU TIME", "MEMORY", "DISK"}, rows)
 }

@@ -65,6 +65,21 @@ func FormatSize(n int64) string {
 	return fmt.Sprintf("%d%s", n, letter)
 }
 
+// HumanSize writes bytes for a person, with at most one decimal: 217.2 MiB. What is
+// parsed again is FormatSize's.
+func HumanSize(n int64) string {
+	const letters = "KMGTP"
+	value, power := float64(n), 0
+	for value >= 1024 && power < len(letters) {
+		value /= 1024
+		power++
+	}
+	if power == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + letters[power-1:power] + "iB"
+}
+
 // never is the word for a timeout that is switched off.
 const never = "never"
 

@@ -39,6 +39,14 @@ func TestSizeRoundTrip(t *testing.T) {
 	}
 }
 
+func TestHumanSize(t *testing.T) {
+	for bytes, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 222420 << 10: "217.2 MiB", 3 << 29: "1.5 GiB", 8 << 30: "8 GiB", 5 << 50: "5 PiB"} {
+		if got := HumanSize(bytes); got != want {
+			t.Errorf("%d: %q, want %q", bytes, got, want)
+		}
+	}
+}
+
 func TestParseTimeout(t *testing.T) {
 	for text, want := range map[string]time.Duration{"never": 0, "0": 0, "0s": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute} {
 		got, err := ParseTimeout(text)

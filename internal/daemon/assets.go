@@ -166,10 +166,10 @@ func (a *assets) setup(ctx context.Context, tell report) error {
 	if err != nil {
 		return err
 	}
-	tell("image", "the default image, "+config.FormatSize(img.Size), img.Size, img.Size)
+	tell("image", "the default image, "+config.HumanSize(img.Size), img.Size, img.Size)
 	if _, err := image.Blank(ctx, a.home.Blank(), a.config.Disk); err != nil {
 		return err
 	}
-	tell("disk", "a blank disk of "+config.FormatSize(a.config.Disk), 0, 0)
+	tell("disk", "a blank disk of "+config.HumanSize(a.config.Disk), 0, 0)
 	return nil
 }

@@ -128,7 +128,7 @@ func checkImage(home paths.Home, cfg config.Config) client.Check {
 	if err == nil {
 		err = image.Verify(context.Background(), img)
 	}
-	return note("default image", config.FormatSize(img.Size)+", "+img.Digest, err, fail, setUpWith("mmdebstrap", "mmdebstrap"))
+	return note("default image", config.HumanSize(img.Size)+", "+img.Digest, err, fail, setUpWith("mmdebstrap", "mmdebstrap"))
 }
 
 // setUpWith is the command that makes an asset, behind the one that installs the
@@ -150,13 +150,13 @@ func checkDisk(home paths.Home) client.Check {
 		return note("disk", "", err, fail, "ls -ld "+home.Dir)
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
-	check := client.Check{Name: "disk", Status: ok, Detail: config.FormatSize(free>>20<<20) + " free below " + home.Dir}
+	check := client.Check{Name: "disk", Status: ok, Detail: config.HumanSize(free) + " free below " + home.Dir}
 	if free < diskWanted {
 		check.Status, check.Fix = warn, "aegis instance list, then aegis instance delete what you do not need"
 	}
 	if free < engine.Reserve {
 		check.Status = fail
-		check.Detail += ", and a start needs " + config.FormatSize(engine.Reserve)
+		check.Detail += ", and a start needs " + config.HumanSize(engine.Reserve)
 	}
 	return check
 }

@@ -183,17 +183,17 @@ func (e *Engine) checkSizes(s instance.Spec) error {
 	switch {
 	case s.Memory < backend.MinMemory:
 		return fault.New(fault.Invalid, "memory", what, "%s of memory is too little: backend %s needs %s",
-			config.FormatSize(s.Memory), backend.Name, config.FormatSize(backend.MinMemory))
+			config.HumanSize(s.Memory), backend.Name, config.HumanSize(backend.MinMemory))
 	case s.Memory > total:
 		return fault.New(fault.Invalid, "memory", what, "%s of memory is more than this machine's %s",
-			config.FormatSize(s.Memory), config.FormatSize(total>>20<<20))
+			config.HumanSize(s.Memory), config.HumanSize(total))
 	case s.Memory%(1<<20) != 0:
 		return fault.New(fault.Invalid, "memory", what, "%d bytes of memory are not whole MiB", s.Memory)
 	case s.CPUs < 1 || s.CPUs > min(runtime.NumCPU(), backend.MaxCPUs):
 		return fault.New(fault.Invalid, "cpus", what, "%d processors: this machine offers 1 to %d", s.CPUs, min(runtime.NumCPU(), backend.MaxCPUs))
 	case s.Disk < minDisk || s.Disk > maxDisk:
 		return fault.New(fault.Invalid, "disk", what, "a disk of %s: it must have %s to %s",
-			config.FormatSize(s.Disk), config.FormatSize(minDisk), config.FormatSize(maxDisk))
+			config.HumanSize(s.Disk), config.HumanSize(minDisk), config.HumanSize(maxDisk))
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func checkSpace(dir string) error {
 	}
 	if free := int64(st.Bavail) * int64(st.Bsize); free < Reserve {
 		return fault.New(fault.NoSpace, dir, "", "the disk that holds %s has %s left and a start needs %s",
-			dir, config.FormatSize(free>>20<<20), config.FormatSize(Reserve))
+			dir, config.HumanSize(free), config.HumanSize(Reserve))
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func TestFullDisk(t *testing.T) {
 	before := h.trace()
 
 	room(t, fill, 100<<20)
-	line := `create an instance: the disk that holds ` + h.dir + ` has *M left and a start needs 256M`
+	line := `create an instance: the disk that holds ` + h.dir + ` has * MiB left and a start needs 256 MiB`
 	h.refuses(refusal{"", 125, line, "df -h " + h.dir, words("run -- true")})
 	if r := h.run("", "doctor"); r.code != 1 || !strings.Contains(r.stdout, "fail  disk: ") {
 		t.Errorf("doctor: %d\n%s", r.code, r.stdout)
