@@ -10,7 +10,7 @@ import (
 // its own. A package below one of these belongs to it and shares its floor; the two
 // may import each other.
 var floors = map[string]int{
-	"internal/fault": 0, "internal/paths": 0, "internal/undo": 0, "internal/wire": 0, "internal/version": 0,
+	"internal/fault": 0, "internal/paths": 0, "internal/undo": 0, "internal/wire": 0, "internal/version": 0, "internal/tree": 0,
 
 	"internal/instance": 1, "internal/vmm": 1, "client": 1,
 
@@ -32,11 +32,13 @@ var floors = map[string]int{
 // names, and only its command may import it.
 const guestOnly = 100
 
-var guestMay = []string{"internal/fault", "internal/undo", "internal/version", "internal/wire"}
+var guestMay = []string{"internal/fault", "internal/tree", "internal/undo", "internal/version", "internal/wire"}
 
 // across are the imports within a floor, and why each is there.
 var across = map[string]string{
 	"internal/paths → internal/fault":             "fault is under everything",
+	"internal/tree → internal/fault":              "fault is under everything",
+	"internal/tree → internal/undo":               "undo is under everything that acquires",
 	"internal/wire → internal/fault":              "fault is under everything",
 	"internal/vmm/all → internal/vmm/qemu":        "all is the one place that names the backends",
 	"internal/vmm/all → internal/accel":           "all gives a backend what the probe measured",

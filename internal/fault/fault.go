@@ -28,6 +28,7 @@ const (
 	PortTaken          Kind = "port_taken"         // the host port is held by somebody else
 	WrongState         Kind = "wrong_state"        // the instance's state does not allow the action
 	Workspace          Kind = "workspace_unusable" // missing, unreadable or not a directory
+	File               Kind = "file_unusable"      // a file to copy, or its place, is missing or of the wrong kind
 	SecretMissing      Kind = "secret_missing"     // a secret that was named is not set
 	CommandNotFound    Kind = "command_not_found"  // exit 127
 	CommandNotRunnable Kind = "command_not_runnable"
@@ -62,6 +63,7 @@ var table = map[Kind]row{
 	PortTaken:          {409, 1},
 	WrongState:         {409, 1},
 	Workspace:          {422, 1},
+	File:               {422, 1},
 	SecretMissing:      {422, 1},
 	CommandNotFound:    {422, 1},
 	CommandNotRunnable: {422, 1},
