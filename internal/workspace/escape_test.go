@@ -14,7 +14,8 @@ func TestNamesAreOneComponent(t *testing.T) {
 	c := newClient(t, Options{})
 	c.file(c.path("f"), "")
 	f := c.lookup(1, "f")
-	for _, name := range []string{"", ".", "..", "/", "../out/canary", "a/b", "/etc/passwd", "../out/new", "..\x00x"} {
+	// Nothing of the machine is named here: a test that fails must not hurt it.
+	for _, name := range []string{"", ".", "..", "/", "../out/canary", "a/b", c.out + "/canary", "../out/new", "..\x00x"} {
 		n := z(name)
 		for what, op := range map[string]func() ([]byte, unix.Errno){
 			"lookup":      func() ([]byte, unix.Errno) { return c.call(opLookup, 1, n, n) },
