@@ -4,9 +4,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
+	"aegis/internal/fault"
 	"aegis/internal/instance"
+	"aegis/internal/paths"
 	"aegis/internal/store"
 )
 
@@ -19,26 +22,59 @@ func (e *Engine) Open(ctx context.Context) error {
 		return err
 	}
 	e.sweep(ctx, records) // before anything can start
-	for _, rec := range records {
-		if err := e.adopt(ctx, rec); err != nil {
+	found := e.reach(ctx, records)
+	for i, rec := range records {
+		if err := e.adopt(ctx, rec, found[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// reached is what became of a record's run.
+type reached struct {
+	life   Life
+	status instance.RunStatus
+	err    error
+}
+
+// reach looks for the runs of all records at once: each shim that hangs takes
+// seconds.
+func (e *Engine) reach(ctx context.Context, records []store.Record) []reached {
+	found := make([]reached, len(records))
+	var wg sync.WaitGroup
+	for i, rec := range records {
+		if rec.Run == "" {
+			continue
+		}
+		wg.Go(func() {
+			r := &found[i]
+			r.life, r.status, r.err = e.Launcher.Adopt(ctx, e.Home.Run(rec.Run))
+		})
+	}
+	wg.Wait()
+	return found
+}
+
+// lost is the exit of a run that no daemon reaches any more.
+func (e *Engine) lost(run paths.Run, err error) instance.Exit {
+	if exit, ok := e.Launcher.Left(run); ok {
+		return exit
+	}
+	why := "its VM was gone when the daemon came back"
+	if fault.Is(err, fault.Timeout) {
+		why = fault.As(err).Why
+	}
+	return instance.Exit{Reason: instance.VMDied, Error: why, At: time.Now().UTC()}
+}
+
 // adopt makes an actor of a record, with its VM if that lives.
-func (e *Engine) adopt(ctx context.Context, rec store.Record) error {
-	var life Life
-	var status instance.RunStatus
+func (e *Engine) adopt(ctx context.Context, rec store.Record, found reached) error {
+	life, status := found.life, found.status
 	if before := rec; rec.Run != "" {
 		run := e.Home.Run(rec.Run)
-		var err error
-		if life, status, err = e.Launcher.Adopt(ctx, run); err != nil {
-			exit, ok := e.Launcher.Left(run)
-			if !ok {
-				exit = instance.Exit{Reason: instance.VMDied, Error: "its VM was gone when the daemon came back", At: time.Now().UTC()}
-			}
+		if found.err != nil {
+			exit := e.lost(run, found.err)
 			rec.State, rec.Run, rec.Exit, rec.StoppedAt = instance.Stopped, "", &exit, exit.At
 			if rec.StartedAt.IsZero() && exit.Reason != instance.BootFailed {
 				rec.StartedAt = rec.CreatedAt // it has run, while nobody looked

@@ -61,7 +61,7 @@ func Adopt(ctx context.Context, dir paths.Run) (*Client, instance.RunStatus, err
 	if _, pid, peerErr := peer(conn.(*net.UnixConn)); peerErr == nil && pid > 1 {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	return nil, status, err
+	return nil, status, fault.New(fault.Timeout, "", "reach the shim", "its shim did not answer and was killed: %w", err)
 }
 
 // Reports tells what happens in the run. It is closed at its end; a receiver that

@@ -73,6 +73,7 @@ func shimMain() error {
 	}
 	ready.Close()
 	r.ops.Go(func() { r.serve(listener) })
+	r.stray(r.dir.Socket())
 	r.live(backend)
 	r.farewell(listener)
 	return nil
