@@ -17,6 +17,8 @@
 //	start, exec   frames both ways, until Exit (see FrameType)
 //	dial          raw bytes both ways, each direction closed on its own
 //	watch         GuestEvents from the guest, an EventReply to each, until the VM ends
+//	copy-in       frames of a tar stream from the host, FrameCopied from the guest
+//	copy-out      frames of a tar stream and FrameCopied from the guest
 //	others        nothing
 //
 // An operation is cancelled by resetting its stream. A peer never trusts a
@@ -38,7 +40,7 @@ import (
 // ones are refused by the receiver with a Reply, not by ending the link.
 const (
 	Major = 1
-	Minor = 1
+	Minor = 2
 )
 
 // Limits, in bytes. What comes from the guest has the narrow one.
@@ -77,6 +79,8 @@ const (
 	OpShutdown Op = "shutdown" // SIGTERM, wait, SIGKILL, unmount, then the VM ends
 	OpClock    Op = "clock"    // set the wall clock, after a pause
 	OpWatch    Op = "watch"    // hear what the guest asks for
+	OpCopyIn   Op = "copy-in"  // put files into the root
+	OpCopyOut  Op = "copy-out" // get files out of it
 )
 
 // Request opens an operation. Just the field that belongs to Op is set.
@@ -87,6 +91,8 @@ type Request struct {
 	Dial     *Dial     `json:"dial,omitempty"`
 	Shutdown *Shutdown `json:"shutdown,omitempty"`
 	Clock    *Clock    `json:"clock,omitempty"`
+	CopyIn   *CopyIn   `json:"copy_in,omitempty"`
+	CopyOut  *CopyOut  `json:"copy_out,omitempty"`
 }
 
 // Start gives the VM its identity, its disks, its workspace and its command, in
