@@ -45,6 +45,7 @@ type server struct {
 	spawner *spawner
 	dialer  *dialer
 	self    *self
+	copies  copies
 	slots   chan struct{} // one for each process
 	stages  wire.Stages   // of the boot; Start's reply has them
 
@@ -147,6 +148,10 @@ func (s *server) dispatch(stream *yamux.Stream, req wire.Request) error {
 		return s.run(stream, *req.Exec, *with, nil)
 	case req.Op == wire.OpDial && req.Dial != nil:
 		return s.dialer.relay(stream, *req.Dial)
+	case req.Op == wire.OpCopyIn && req.CopyIn != nil:
+		return s.copies.in(stream, *req.CopyIn, &s.spawner.accounts)
+	case req.Op == wire.OpCopyOut && req.CopyOut != nil:
+		return s.copies.out(stream, *req.CopyOut)
 	case req.Op == wire.OpWatch:
 		return s.self.watch(stream)
 	case req.Op == wire.OpStats:
@@ -252,6 +257,7 @@ func (s *server) shutdown(stream *yamux.Stream, req wire.Shutdown) error {
 		return fault.New(fault.WrongState, "", "", "the guest is shutting down")
 	}
 	s.self.close()
+	s.copies.close()
 	if err := s.machine.stop(req.Grace); err != nil {
 		say("shut down: %v", err)
 	}
