@@ -14,6 +14,7 @@
 //	watch         reports, one message each, until the run ends
 //	start, exec   frames both ways (package wire); a start that is not attached: nothing
 //	dial          raw bytes both ways, each direction closed on its own
+//	copy-in, -out frames of a tar stream (package wire)
 //	others        nothing
 //
 // The shim parses what the guest sends, within wire's bounds, and passes frames
@@ -30,24 +31,28 @@ import (
 type op string
 
 const (
-	opWatch  op = "watch"
-	opStart  op = "start"
-	opExec   op = "exec"
-	opDial   op = "dial"
-	opPause  op = "pause"
-	opResume op = "resume"
-	opStop   op = "stop"
-	opKill   op = "kill"
-	opStats  op = "stats"
+	opWatch   op = "watch"
+	opStart   op = "start"
+	opExec    op = "exec"
+	opDial    op = "dial"
+	opPause   op = "pause"
+	opCopyIn  op = "copy-in"
+	opCopyOut op = "copy-out"
+	opResume  op = "resume"
+	opStop    op = "stop"
+	opKill    op = "kill"
+	opStats   op = "stats"
 )
 
 // request opens an operation; the field that belongs to its Op is set.
 type request struct {
-	Op    op              `json:"op"`
-	Boots *instance.Boots `json:"boots,omitempty"`
-	Exec  *wire.Process   `json:"exec,omitempty"`
-	Dial  *wire.Dial      `json:"dial,omitempty"`
-	Stop  *stopRequest    `json:"stop,omitempty"`
+	Op      op              `json:"op"`
+	Boots   *instance.Boots `json:"boots,omitempty"`
+	Exec    *wire.Process   `json:"exec,omitempty"`
+	Dial    *wire.Dial      `json:"dial,omitempty"`
+	CopyIn  *wire.CopyIn    `json:"copy_in,omitempty"`
+	CopyOut *wire.CopyOut   `json:"copy_out,omitempty"`
+	Stop    *stopRequest    `json:"stop,omitempty"`
 }
 
 // stopRequest ends the run: SIGTERM, Grace, SIGKILL.

@@ -69,6 +69,8 @@ func (r *run) dispatch(ctx context.Context, conn *net.UnixConn, req request) err
 		return r.serveExec(ctx, conn, *req.Exec)
 	case req.Op == opDial && req.Dial != nil:
 		return r.serveDial(ctx, conn, *req.Dial)
+	case req.Op == opCopyIn && req.CopyIn != nil, req.Op == opCopyOut && req.CopyOut != nil:
+		return r.serveCopy(ctx, conn, req)
 	case req.Op == opStop && req.Stop != nil:
 		r.end(req.Stop.Grace, req.Stop.Reason)
 		return answer(conn, reply{})
