@@ -44,6 +44,7 @@ func Handler(s Services) http.Handler {
 	srv.logs()
 	srv.secrets()
 	srv.daemon()
+	srv.system()
 	if s.Metrics != nil {
 		mux.Handle("GET /metrics", s.Metrics)
 	}

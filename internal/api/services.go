@@ -88,6 +88,10 @@ type Daemon interface {
 	Status(ctx context.Context) (client.Status, error)
 	// Setup calls progress from one goroutine at a time, before it returns.
 	Setup(ctx context.Context, progress func(client.Progress)) error
+	// DiskUse measures every file of the home and its cache.
+	DiskUse(ctx context.Context) (client.DiskUse, error)
+	// Prune removes what nothing needs; from a cache outside of the home only with all.
+	Prune(ctx context.Context, all bool) (client.Pruned, error)
 	// Down stops every VM. The daemon ends after the answer has been sent.
 	Down(ctx context.Context) error
 }

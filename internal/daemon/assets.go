@@ -28,6 +28,7 @@ type assets struct {
 
 	mu     sync.Mutex // one set-up at a time
 	initrd sync.Mutex
+	blank  sync.RWMutex // held for reading while a blank disk is made and copied
 }
 
 // choice is which backend is the default and why.
@@ -131,6 +132,8 @@ func (a *assets) initramfs(ctx context.Context, k kernel.Kernel) (string, error)
 
 // Disk makes an instance's writable layer.
 func (a *assets) Disk(ctx context.Context, path string, size int64) error {
+	a.blank.RLock()
+	defer a.blank.RUnlock()
 	blank, err := image.Blank(ctx, a.home.Blank(), size)
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ func Blank(ctx context.Context, dir string, size int64) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make disk: %w", err)
 	}
-	path := filepath.Join(dir, fmt.Sprintf("ext4-%d-%d.img", blankFormat, size))
+	path := filepath.Join(dir, blankName(size))
 	if ready(path, size) {
 		return path, nil
 	}

@@ -123,6 +123,10 @@ func (h Home) fits() bool { return len(h.Run("run-aaaaaaaaaaaa").Socket()) <= Ma
 // SocketsMoved reports whether the sockets are outside the home, and where.
 func (h Home) SocketsMoved() (string, bool) { return h.sockets, h.sockets != h.Dir }
 
+// CacheShared reports whether the cache is outside of the home, where other homes
+// may use it.
+func (h Home) CacheShared() bool { return h.Cache != filepath.Join(h.Dir, nameCache) }
+
 // Config is the user's settings file. It may be missing.
 func (h Home) Config() string { return filepath.Join(h.Dir, nameConfig) }
 
@@ -162,8 +166,11 @@ var secretEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").With
 // SecretKey seals them where there is no keyring.
 func (h Home) SecretKey() string { return filepath.Join(h.Dir, nameSecretKey) }
 
+// Workspaces holds the named workspaces.
+func (h Home) Workspaces() string { return filepath.Join(h.Dir, nameWorkspaces) }
+
 // Workspace is a named workspace.
-func (h Home) Workspace(name string) string { return filepath.Join(h.Dir, nameWorkspaces, name) }
+func (h Home) Workspace(name string) string { return filepath.Join(h.Workspaces(), name) }
 
 // TemporaryWorkspaces holds the workspaces of ephemeral runs.
 func (h Home) TemporaryWorkspaces() string { return filepath.Join(h.Dir, nameTemporary) }

@@ -5,6 +5,7 @@ package apitest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -173,4 +174,32 @@ func (d *daemon) Down(context.Context) error {
 	_ = down
 	f.once.Do(func() { close(f.down) })
 	return nil
+}
+
+// pruneable is what the fake's one unused image takes, in bytes.
+const pruneable = 222420992
+
+func (d *daemon) DiskUse(context.Context) (client.DiskUse, error) {
+	f := (*Fake)(d)
+	if err := f.enter("DiskUse", ""); err != nil {
+		return client.DiskUse{}, err
+	}
+	defer f.mu.Unlock()
+	rows := []client.DiskRow{{Name: "images", Size: 2 * pruneable, Reclaimable: pruneable}, {Name: "named workspaces", Size: 3 << 29, Partial: true}}
+	return client.DiskUse{Rows: rows, Size: 2*pruneable + 3<<29, Reclaimable: pruneable, CacheShared: true}, nil
+}
+
+// Prune removes the image only from a cache that others may use.
+func (d *daemon) Prune(_ context.Context, all bool) (client.Pruned, error) {
+	f := (*Fake)(d)
+	gone := client.Pruned{Removed: []client.Removed{}}
+	if err := f.enter("Prune", fmt.Sprintf("all=%v", all)); err != nil {
+		return gone, err
+	}
+	defer f.mu.Unlock()
+	if all {
+		gone.Freed = pruneable
+		gone.Removed = append(gone.Removed, client.Removed{Name: "images", Path: "/home/u/.aegis/cache/images/old", Size: pruneable})
+	}
+	return gone, nil
 }
