@@ -10,8 +10,10 @@ import (
 	"strconv"
 )
 
-// calmSlack is how late the runtime's monitor may wake, in nanoseconds.
-const calmSlack = "20000000"
+// calmSlack is how late the runtime's monitor may wake, in nanoseconds: a tick of
+// the guest's kernel, whose interrupt comes anyway. More would hold up goroutines
+// behind one that is stuck in a system call, until the monitor sees it.
+const calmSlack = "4000000"
 
 // calmRuntime lets the Go runtime's monitor thread oversleep. While anything runs
 // it sleeps 20 µs at a time, fifty times and then ever longer (runtime.sysmon);
