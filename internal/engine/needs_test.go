@@ -36,8 +36,8 @@ func TestNeeds(t *testing.T) {
 		made(w.home.Instance(view.ID).Dir, old)
 		a, _ := w.find(t.Context(), "web")
 		made(w.home.Run(a.rec.Run).Dir, old)
-		made(w.home.TemporaryWorkspace("inst-young"), time.Now())
-		made(w.home.Instance("inst-young").Dir, time.Now())
+		made(w.home.TemporaryWorkspace("inst-young"), time.Now().Add(-leftAge/2))
+		made(w.home.Instance("inst-young").Dir, time.Now().Add(-leftAge/2))
 		lives := made(w.home.Run("run-lives").Dir, old)
 		l, err := net.Listen("unix", filepath.Join(lives, "shim.sock"))
 		if err != nil {
