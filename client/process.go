@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 
 	"aegis/internal/fault"
 	"aegis/internal/wire"
 )
 
-// Upgrade is the protocol of a process connection, named in the Upgrade header:
-// package wire's frames, both ways.
+// Upgrade is the protocol of a connection to a process or of a copy, named in the
+// Upgrade header: package wire's frames, both ways.
 const Upgrade = "aegis-process"
 
 // ExitStatus is how a process ended. Either Signal is set, or Code counts.
@@ -56,23 +55,9 @@ func (c *Client) Run(ctx context.Context, ref string, files IO) (ExitStatus, err
 }
 
 func (c *Client) attach(ctx context.Context, what, path string, in any, files IO) (ExitStatus, error) {
-	body, header, err := encode(what, in)
+	conn, err := c.upgrade(ctx, what, path, in)
 	if err != nil {
 		return ExitStatus{}, err
-	}
-	if header == nil {
-		header = http.Header{}
-	}
-	header.Set("Connection", "Upgrade")
-	header.Set("Upgrade", Upgrade)
-	resp, err := c.request(ctx, what, http.MethodPost, path, body, header)
-	if err != nil {
-		return ExitStatus{}, err
-	}
-	conn, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || resp.StatusCode != http.StatusSwitchingProtocols {
-		resp.Body.Close()
-		return ExitStatus{}, problem(fault.Internal, "", what, "the daemon answered "+resp.Status+" instead of a connection", nil)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()

@@ -70,6 +70,10 @@ func TestRefusesWhatTheDocumentDoesNotAllow(t *testing.T) {
 		{"bad age", "POST", "/v1/instances/prune?stopped_older_than=7d", ``, "invalid", "7d"},
 		{"negative age", "POST", "/v1/instances/prune?stopped_older_than=-1s", ``, "invalid", "-1s"},
 		{"bad all", "POST", "/v1/system/prune?all=perhaps", ``, "invalid", "all"},
+		{"copy to nowhere", "POST", "/v1/instances/x/copy-in", ``, "invalid", "path"},
+		{"copy of nothing", "POST", "/v1/instances/x/copy-out?path=", ``, "invalid", "path"},
+		{"NUL in a path", "POST", "/v1/instances/x/copy-in?path=a%00b", ``, "invalid", "NUL"},
+		{"bad flag", "POST", "/v1/instances/x/copy-in?path=/&directory=perhaps", ``, "invalid", "directory"},
 		{"bad follow", "GET", "/v1/events?follow=perhaps", ``, "invalid", "follow"},
 		{"bad since", "GET", "/v1/instances/x/logs?since=noon", ``, "invalid", "noon"},
 		{"bad stream", "GET", "/v1/instances/x/logs?stream=stdin", ``, "invalid", "stdin"},
@@ -183,6 +187,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/v1/instances/{ref}/stop": "post", "/v1/instances/{ref}/pause": "post", "/v1/instances/{ref}/resume": "post",
 		"/v1/instances/{ref}/restart": "post", "/v1/instances/{ref}/wait": "get", "/v1/instances/{ref}/lease": "delete post", "/v1/instances/prune": "post",
 		"/v1/instances/{ref}/run": "post", "/v1/instances/{ref}/exec": "post", "/v1/instances/{ref}/logs": "get",
+		"/v1/instances/{ref}/copy-in": "post", "/v1/instances/{ref}/copy-out": "post",
 		"/v1/secrets": "get", "/v1/secrets/{name}": "delete put", "/v1/events": "get", "/v1/version": "get", "/v1/config": "get", "/v1/status": "get",
 		"/v1/setup": "post", "/v1/down": "post", "/v1/system/df": "get", "/v1/system/prune": "post",
 	}

@@ -41,6 +41,7 @@ func Handler(s Services) http.Handler {
 	srv.prune()
 	srv.events()
 	srv.processes()
+	srv.copies()
 	srv.logs()
 	srv.secrets()
 	srv.daemon()

@@ -67,6 +67,10 @@ type Processes interface {
 	// Run starts a STOPPED instance with the client attached to its command.
 	Run(ctx context.Context, ref string) (net.Conn, error)
 	Exec(ctx context.Context, ref string, exec client.Exec) (net.Conn, error)
+	// CopyIn and CopyOut begin a copy of files; these connections are as Exec's, and
+	// wire.FrameEnd is the end of what the client sends.
+	CopyIn(ctx context.Context, ref string, in client.CopyIn) (net.Conn, error)
+	CopyOut(ctx context.Context, ref string, out client.CopyOut) (net.Conn, error)
 	// Logs returns NDJSON, whole lines of client.LogLine. Close may be called
 	// while a Read waits and must end it.
 	Logs(ctx context.Context, ref string, query LogQuery) (io.ReadCloser, error)

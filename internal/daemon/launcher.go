@@ -60,6 +60,22 @@ func (l life) Dial(ctx context.Context, port uint16, wait time.Duration) (engine
 	return conn, nil
 }
 
+func (l life) CopyIn(ctx context.Context, in wire.CopyIn) (engine.Stream, error) {
+	conn, err := l.Client.CopyIn(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (l life) CopyOut(ctx context.Context, out wire.CopyOut) (engine.Stream, error) {
+	conn, err := l.Client.CopyOut(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
 // ports gives the router the engine's claim type.
 type ports struct{ *router.Router }
 

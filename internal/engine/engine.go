@@ -44,6 +44,8 @@ type Life interface {
 	Start(ctx context.Context, boots instance.Boots) (Stream, wire.Stages, error)
 	Exec(ctx context.Context, process wire.Process) (Stream, error)
 	Dial(ctx context.Context, port uint16, wait time.Duration) (Stream, error)
+	CopyIn(ctx context.Context, in wire.CopyIn) (Stream, error)
+	CopyOut(ctx context.Context, out wire.CopyOut) (Stream, error)
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
 	Stop(ctx context.Context, grace time.Duration, reason string) error

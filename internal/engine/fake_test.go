@@ -252,7 +252,9 @@ func (f *fakeLife) stream() Stream {
 	return pipe{a}
 }
 
-func (f *fakeLife) Exec(context.Context, wire.Process) (Stream, error) { return f.usable() }
+func (f *fakeLife) Exec(context.Context, wire.Process) (Stream, error)    { return f.usable() }
+func (f *fakeLife) CopyIn(context.Context, wire.CopyIn) (Stream, error)   { return f.usable() }
+func (f *fakeLife) CopyOut(context.Context, wire.CopyOut) (Stream, error) { return f.usable() }
 func (f *fakeLife) Dial(context.Context, uint16, time.Duration) (Stream, error) {
 	return f.usable()
 }

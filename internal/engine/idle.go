@@ -14,6 +14,7 @@ const (
 	holdConnection = "open connection"
 	holdExec       = "running exec"
 	holdAttached   = "attached run"
+	holdCopy       = "copy"
 )
 
 // busyFor is how long after a report of CPU use an instance counts as awake by
@@ -120,7 +121,7 @@ func (a *actor) awake(now time.Time) []string {
 		if n == 1 {
 			reasons = append(reasons, "1 "+kind)
 		} else {
-			reasons = append(reasons, fmt.Sprintf("%d %ss", n, kind))
+			reasons = append(reasons, fmt.Sprintf("%d %s", n, plural(kind)))
 		}
 	}
 	sort.Strings(reasons)
@@ -134,6 +135,13 @@ func (a *actor) awake(now time.Time) []string {
 		reasons = append(reasons, "pause-after is never")
 	}
 	return reasons
+}
+
+func plural(kind string) string {
+	if kind == holdCopy {
+		return "copies"
+	}
+	return kind + "s"
 }
 
 // actTimeout bounds a pause or a resume; a shim that is slower hangs.

@@ -29,14 +29,14 @@ func (a *actor) keep(s Stream, hold string) Stream {
 }
 
 // awaken brings the instance to RUNNING and holds it there. It reports whether
-// that took a wake.
-func (a *actor) awaken(ctx context.Context, on instance.Event, hold string) (life Life, release func(), woke bool, err error) {
+// that took a wake. what begins a refusal.
+func (a *actor) awaken(ctx context.Context, on instance.Event, what, hold string) (life Life, release func(), woke bool, err error) {
 	var w *waiter
 	err = a.ask(ctx, func() error {
 		was := a.rec.State
 		var err error
 		if w, err = a.wake(on); err != nil {
-			return a.refuse(verb(on), err)
+			return a.refuse(what, err)
 		}
 		woke = was != instance.Running
 		release = a.hold(hold)
@@ -48,7 +48,7 @@ func (a *actor) awaken(ctx context.Context, on instance.Event, hold string) (lif
 	if err = w.wait(ctx); err == nil {
 		err = a.ask(ctx, func() error {
 			if a.life == nil || a.ending != nil {
-				return a.refuse(verb(on), fault.New(fault.WrongState, "", "", "it has just stopped"))
+				return a.refuse(what, fault.New(fault.WrongState, "", "", "it has just stopped"))
 			}
 			life = a.life
 			return nil
@@ -59,13 +59,6 @@ func (a *actor) awaken(ctx context.Context, on instance.Event, hold string) (lif
 		return nil, nil, false, err
 	}
 	return life, release, woke, nil
-}
-
-func verb(on instance.Event) string {
-	if on == instance.Exec {
-		return "run a command in"
-	}
-	return "connect to"
 }
 
 // Run starts a STOPPED instance with the caller attached to its command. The
@@ -120,7 +113,7 @@ func (e *Engine) Exec(ctx context.Context, ref string, x client.Exec) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	life, release, _, err := a.awaken(ctx, instance.Exec, holdExec)
+	life, release, _, err := a.awaken(ctx, instance.Exec, "run a command in", holdExec)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +144,7 @@ func (e *Engine) Dial(ctx context.Context, id string, port uint16) (net.Conn, ti
 	if err != nil {
 		return nil, 0, err
 	}
-	life, release, woke, err := a.awaken(ctx, instance.Connect, holdConnection)
+	life, release, woke, err := a.awaken(ctx, instance.Connect, "connect to", holdConnection)
 	if err != nil {
 		return nil, 0, err
 	}

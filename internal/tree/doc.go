@@ -25,7 +25,8 @@ const (
 // blockSize is how much of a file is moved at once, and the least that becomes a hole.
 const blockSize = 64 << 10
 
-// refuse is an error about a path or an entry.
+// refuse is an error about a path or an entry. What was to be copied is for the
+// caller to say.
 func refuse(name, why string, args ...any) error {
-	return fault.New(fault.File, name, "copy files", why, args...)
+	return fault.New(fault.File, name, "", why, args...)
 }

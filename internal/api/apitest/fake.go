@@ -30,6 +30,8 @@ type Fake struct {
 	Fails func(call string) error
 	// Log is what Logs returns.
 	Log func(client.LogQuery) io.ReadCloser
+	// Root is the directory that copies go to and come from.
+	Root string
 	// Exit is what Wait answers; nil: it waits for ever.
 	Exit *client.Exit
 	// News are the events; with follow more never come.
