@@ -39,7 +39,7 @@ type CopyOut struct {
 // refusal: its bytes are lost, and the goroutine ends with it. When r fails,
 // what had come whole stays, and its error is returned.
 func (c *Client) CopyIn(ctx context.Context, ref string, in CopyIn, r io.Reader) error {
-	what := fmt.Sprintf("copy files into %q", ref)
+	what := fmt.Sprintf("copy files into instance %q", ref)
 	conn, err := c.upgrade(ctx, what, at(instances, ref, "copy-in")+"?"+in.query(), nil)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (c *Client) CopyIn(ctx context.Context, ref string, in CopyIn, r io.Reader)
 		return own
 	default:
 	}
-	return c.copied(ctx, what, err, frames.Copied())
+	return c.copied(ctx, ref, what, err, frames.Copied())
 }
 
 func (in CopyIn) query() string {
@@ -98,7 +98,7 @@ func (f *failing) Read(p []byte) (int, error) {
 }
 
 // copied is the meaning of a copy's end.
-func (c *Client) copied(ctx context.Context, what string, err error, last wire.Copied) error {
+func (c *Client) copied(ctx context.Context, ref, what string, err error, last wire.Copied) error {
 	if err != nil {
 		if e := ended(ctx, what, err); e != nil {
 			return e
@@ -106,7 +106,7 @@ func (c *Client) copied(ctx context.Context, what string, err error, last wire.C
 		return problem(fault.Unreachable, "", what, "the daemon or the VM went away before the copy had ended", err)
 	}
 	if last.Error != nil {
-		return problem(last.Error.Kind, "", what, last.Error.Why, nil)
+		return problem(last.Error.Kind, ref, what, last.Error.Why, nil)
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (s *CopyStream) Close() error { return s.close() }
 // a tar stream. The guest is not trusted: whoever unpacks it must bound where its
 // names and links lead. The caller closes it; the end of ctx ends it.
 func (c *Client) CopyOut(ctx context.Context, ref string, out CopyOut) (*CopyStream, error) {
-	what := fmt.Sprintf("copy files out of %q", ref)
+	what := fmt.Sprintf("copy files out of instance %q", ref)
 	values := url.Values{"path": {out.Path}, "follow_link": {strconv.FormatBool(out.FollowLink)}}
 	conn, err := c.upgrade(ctx, what, at(instances, ref, "copy-out")+"?"+values.Encode(), nil)
 	if err != nil {
@@ -154,7 +154,7 @@ func (c *Client) CopyOut(ctx context.Context, ref string, out CopyOut) (*CopyStr
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	return &CopyStream{frames: wire.NewTarReader(conn),
 		close:   func() error { stop(); return conn.Close() },
-		explain: func(err error, last wire.Copied) error { return c.copied(ctx, what, err, last) }}, nil
+		explain: func(err error, last wire.Copied) error { return c.copied(ctx, ref, what, err, last) }}, nil
 }
 
 // upgrade asks for a connection of frames.

@@ -70,6 +70,8 @@ func (a *app) complete(cmd *cobra.Command) {
 	}
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	switch verbOf(cmd) {
+	case "cp":
+		cmd.ValidArgsFunction = a.offerPlaces
 	case "secret set", "secret delete":
 		cmd.ValidArgsFunction = a.offer(secretNames)
 	case "exec", "shell", "logs", "instance info", "instance wait", "instance hold":

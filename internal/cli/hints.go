@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
+	"path"
 	"regexp"
 	"strings"
 
 	"aegis/internal/fault"
 	"aegis/internal/paths"
+	"aegis/internal/tree"
 )
 
 // hint is the next command to run after a failure, from its kind and its subject;
@@ -25,6 +28,8 @@ func (a *app) hint(f *fault.Error) string {
 		return "ss -ltnp"
 	case fault.WrongState:
 		return a.hintState(name)
+	case fault.File:
+		return a.hintFile(f)
 	case fault.Workspace:
 		return "ls -ld " + name
 	case fault.SecretMissing:
@@ -81,7 +86,7 @@ func (a *app) hintConfig(f *fault.Error) string {
 
 func (a *app) hintState(name string) string {
 	switch {
-	case a.verb == "exec", a.verb == "shell":
+	case a.verb == "exec", a.verb == "shell", a.verb == "cp":
 		return "aegis instance start --name " + name
 	case a.verb == "instance delete":
 		return "aegis instance delete --force " + name
@@ -91,6 +96,17 @@ func (a *app) hintState(name string) string {
 		return "fuser -v " + name + "/aegisd.lock"
 	}
 	return "aegis instance info " + name
+}
+
+// hintFile leads to what is there: here, or in the instance.
+func (a *app) hintFile(f *fault.Error) string {
+	switch {
+	case errors.Is(f, tree.ErrOutside):
+		return "aegis cp --unsafe-links " + a.copying.args
+	case a.copying.name != "" && f.Subject == a.copying.name:
+		return "aegis exec " + quote(f.Subject) + " -- ls -ld " + quote(path.Clean("/"+a.copying.path))
+	}
+	return "ls -ld " + quote(f.Subject)
 }
 
 // hintLog leads to what the guest said. An ephemeral instance has gone with its log.

@@ -20,7 +20,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return a.usage(cmd, "%w", err) })
 	root.PersistentFlags().BoolVar(&a.noAutostart, "no-autostart", false, "fail instead of starting the daemon")
 	root.AddCommand(a.setupCommand(), a.up(), a.down(), a.status(), a.doctor(), a.config(), a.version(),
-		a.run(), a.exec(), a.shell(), a.logs(), a.events(), a.stats(), a.ps(),
+		a.run(), a.exec(), a.shell(), a.cp(), a.logs(), a.events(), a.stats(), a.ps(),
 		a.group("instance", "Start, look at and end instances", a.start(), a.list(), a.info(), a.stop(), a.restart(), a.wait(),
 			a.pause(), a.resume(), a.hold(), a.release(), a.delete(), a.prune()),
 		a.group("system", "Look after the disk", a.systemDF(), a.systemPrune()),

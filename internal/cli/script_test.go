@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"archive/tar"
 	"errors"
 	"os"
 	"os/exec"
@@ -41,12 +42,14 @@ func TestMain(m *testing.M) {
 //	                     how lives end, for wait, which else waits for ever
 //	calls                write the service's calls, but Status, to the file calls
 //	reached CALL         wait for a call; of one that waits, "stalled CALL"
+//	tar FILE TYPE NAME LINK…
+//	                     write a tar stream of entries: file, dir, link, hard, char
 //	value NAME FILE      compare a stored secret, byte by byte
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "absent": absent, "fail": fail, "stall": stall, "unready": unready, "log": logLines, "ended": ended, "happened": happened, "calls": calls, "reached": reached, "value": value,
+			"code": code, "absent": absent, "fail": fail, "stall": stall, "unready": unready, "log": logLines, "ended": ended, "happened": happened, "calls": calls, "tar": tarFile, "reached": reached, "value": value,
 		},
 	})
 }
@@ -76,7 +79,10 @@ func prepare(env *testscript.Env) error {
 	env.Setenv("AEGIS_HOME", home)
 	env.Setenv("NO_COLOR", "1")
 	s := &scene{fails: map[string]error{}, stalls: map[string]bool{}, over: make(chan struct{})}
-	s.Fake = &apitest.Fake{Fails: s.failure}
+	s.Fake = &apitest.Fake{Fails: s.failure, Root: filepath.Join(env.WorkDir, "guest")}
+	if err := os.MkdirAll(s.Root, 0o700); err != nil {
+		return err
+	}
 	if s.stop, err = s.Serve(filepath.Join(home, "aegisd.sock")); err != nil {
 		return err
 	}
@@ -169,6 +175,19 @@ func calls(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("calls"), []byte(out.String()), 0o600))
+}
+
+// tarFile writes a stream that a guest might send.
+func tarFile(ts *testscript.TestScript, _ bool, args []string) {
+	types := map[string]byte{"file": tar.TypeReg, "dir": tar.TypeDir, "link": tar.TypeSymlink, "hard": tar.TypeLink, "char": tar.TypeChar}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	w := tar.NewWriter(f)
+	for i := 1; i+2 < len(args); i += 3 {
+		ts.Check(w.WriteHeader(&tar.Header{Typeflag: types[args[i]], Name: args[i+1], Linkname: args[i+2], Mode: 0o755, ModTime: apitest.Epoch}))
+	}
+	ts.Check(w.Close())
 }
 
 // reached polls, since the call comes from another process.

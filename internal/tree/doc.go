@@ -12,8 +12,14 @@
 package tree
 
 import (
+	"errors"
+
 	"aegis/internal/fault"
 )
+
+// ErrOutside is the cause of a refusal of a link that may lead out of the copied
+// tree; Options.Outside lets such links be.
+var ErrOutside = errors.New("a link leads out")
 
 // Bounds of a stream: a longer or deeper name is refused. The first is Linux's
 // PATH_MAX (limits.h); a directory that is being filled takes a descriptor.
@@ -22,8 +28,12 @@ const (
 	maxDepth = 512
 )
 
-// blockSize is how much of a file is moved at once, and the least that becomes a hole.
-const blockSize = 64 << 10
+// moveSize is how much of a file is read or written at once, which a workspace's
+// file system wants to be much; blockSize is the least that becomes a hole.
+const (
+	moveSize  = 8 * blockSize
+	blockSize = 64 << 10
+)
 
 // refuse is an error about a path or an entry. What was to be copied is for the
 // caller to say.

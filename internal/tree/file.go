@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"path"
 	"strconv"
 
+	"aegis/internal/fault"
 	"aegis/internal/undo"
 )
 
@@ -19,7 +21,7 @@ import (
 func fresh() string { return ".aegis-" + strconv.FormatUint(rand.Uint64(), 36) }
 
 // free refuses a place that a file or link can't take.
-func free(dir *os.Root, name string) error {
+func (u *unpacker) free(dir *os.Root, name string) error {
 	info, err := dir.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -29,13 +31,13 @@ func free(dir *os.Root, name string) error {
 	case info.Mode().IsRegular(), info.Mode().Type() == fs.ModeSymlink:
 		return nil
 	}
-	return refuse(name, "%q is %s, and a file can't take its place", name, kind(info))
+	return refuse(u.at(name), "%q is %s, and a file can't take its place", u.at(name), kind(info))
 }
 
 // file makes a regular file under another name, and puts it in its place when it
 // is whole.
 func (u *unpacker) file(dir *os.Root, name string, h *tar.Header) error {
-	if err := free(dir, name); err != nil {
+	if err := u.free(dir, name); err != nil {
 		return err
 	}
 	var undoing undo.Stack
@@ -70,26 +72,41 @@ func (u *unpacker) file(dir *os.Root, name string, h *tar.Header) error {
 	return nil
 }
 
-var zeros [blockSize]byte
-
 // fill writes what the entry holds; blocks of zeros become holes.
 func (u *unpacker) fill(f *os.File, size int64) error {
 	for at := int64(0); at < size; {
-		block := u.buf[:min(size-at, blockSize)]
-		if _, err := io.ReadFull(u.tar, block); err != nil {
+		part := u.buf[:min(size-at, moveSize)]
+		if _, err := io.ReadFull(u.tar, part); err != nil {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return err
 		}
-		if !bytes.Equal(block, zeros[:len(block)]) {
-			if _, err := f.WriteAt(block, at); err != nil {
-				return err
-			}
+		if err := writeData(f, part, at); err != nil {
+			return err
 		}
-		at += int64(len(block))
+		at += int64(len(part))
 	}
 	return f.Truncate(size)
+}
+
+var zeros [blockSize]byte
+
+// writeData writes the blocks that are not all zeros, as many at once as there are.
+func writeData(f *os.File, part []byte, at int64) error {
+	begin := 0 // of blocks that are to be written
+	for i := 0; i < len(part); i += blockSize {
+		end := min(i+blockSize, len(part))
+		if !bytes.Equal(part[i:end], zeros[:end-i]) {
+			continue
+		}
+		if _, err := f.WriteAt(part[begin:i], at+int64(begin)); err != nil {
+			return err
+		}
+		begin = end
+	}
+	_, err := f.WriteAt(part[begin:], at+int64(begin))
+	return err
 }
 
 // symlink makes a symbolic link. name is its own in the stream.
@@ -102,7 +119,8 @@ func (u *unpacker) symlink(dir *os.Root, base, name string, h *tar.Header) error
 		below = name[len(u.Top)+1:]
 	}
 	if u.Foreign && !u.Outside && leads(below, h.Linkname) {
-		return refuse(name, "the link %q may lead out of what is copied, to %q", name, h.Linkname[:min(len(h.Linkname), 100)])
+		return &fault.Error{Kind: fault.File, Subject: name, Cause: ErrOutside,
+			Why: fmt.Sprintf("the link %q may lead out of what is copied, to %q", name, h.Linkname[:min(len(h.Linkname), 100)])}
 	}
 	return u.swap(dir, base, func(making string) error {
 		if err := dir.Symlink(h.Linkname, making); err != nil {
@@ -145,7 +163,7 @@ func (u *unpacker) link(place string, h *tar.Header) error {
 
 // swap makes something under another name and puts it in its place.
 func (u *unpacker) swap(dir *os.Root, name string, make func(making string) error) error {
-	if err := free(dir, name); err != nil {
+	if err := u.free(dir, name); err != nil {
 		return err
 	}
 	making := fresh()

@@ -42,7 +42,7 @@ func (u *unpacker) leave(keep int) error {
 			err = above.Chtimes(l.name, timeOf(l.meta), timeOf(l.meta))
 		}
 		if err != nil {
-			return failed(l.name, err)
+			return failed(u.at(l.name), err)
 		}
 	}
 	return nil
@@ -71,6 +71,15 @@ func (u *unpacker) enter(place string) (*os.Root, string, error) {
 	return u.top(), base, nil
 }
 
+// at is the place of an entry of the directory that is being filled.
+func (u *unpacker) at(name string) string {
+	place := ""
+	for _, l := range u.stack {
+		place = path.Join(place, l.name)
+	}
+	return path.Join(place, name)
+}
+
 func (u *unpacker) top() *os.Root { return u.stack[len(u.stack)-1].root }
 
 // dir makes a directory, or takes the one that is there.
@@ -92,21 +101,21 @@ func (u *unpacker) descend(name string, meta *tar.Header) error {
 			meta = &tar.Header{Mode: 0o755}
 		}
 		if err := above.Mkdir(name, 0o700); err != nil {
-			return failed(name, err)
+			return failed(u.at(name), err)
 		}
 		if err := u.own(above, name, meta); err != nil {
-			return failed(name, err)
+			return failed(u.at(name), err)
 		}
 	case err != nil:
-		return failed(name, err)
+		return failed(u.at(name), err)
 	case !info.IsDir():
-		return refuse(name, "%q is %s, and a directory can't take its place", name, kind(info))
+		return refuse(u.at(name), "%q is %s, and a directory can't take its place", u.at(name), kind(info))
 	case meta != nil && info.Mode().Perm()&0o700 != 0o700: // until it is left
 		above.Chmod(name, info.Mode().Perm()|0o700)
 	}
 	root, err := above.OpenRoot(name)
 	if err != nil {
-		return failed(name, err)
+		return failed(u.at(name), err)
 	}
 	u.push(level{name: name, root: root, meta: meta})
 	return nil

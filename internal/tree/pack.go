@@ -2,6 +2,7 @@ package tree
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -19,7 +20,7 @@ const maxLinks = 1 << 18
 // named as. Devices, pipes and sockets are left out and counted. An entry that goes
 // away meanwhile was never there; a file that becomes shorter is an error.
 func Pack(w io.Writer, root *os.Root, name, as string) (left int, err error) {
-	p := &packer{tar: tar.NewWriter(w), names: map[inode]string{}, buf: make([]byte, blockSize)}
+	p := &packer{tar: tar.NewWriter(w), names: map[inode]string{}, buf: make([]byte, moveSize)}
 	info, err := root.Lstat(name)
 	if err != nil {
 		return 0, missing(as, err)
@@ -159,20 +160,43 @@ func (p *packer) file(root *os.Root, name, as string) error {
 	return p.content(f, as, h.Size)
 }
 
-// content copies just size bytes.
+// content copies just size bytes. What a hole holds is not read.
 func (p *packer) content(f *os.File, as string, size int64) error {
-	for left := size; left > 0; {
-		n, err := f.Read(p.buf[:min(left, blockSize)])
+	at := skipHole(f, 0)
+	if err := p.zeros(min(at, size)); err != nil {
+		return err
+	}
+	for at < size {
+		n, err := f.ReadAt(p.buf[:min(size-at, moveSize)], at)
 		if _, err := p.tar.Write(p.buf[:n]); err != nil {
 			return err
 		}
-		left -= int64(n)
-		if err == io.EOF && left > 0 {
+		at += int64(n)
+		if err == io.EOF && at < size {
 			return refuse(as, "%q became shorter while it was copied", as)
 		}
 		if err != nil && err != io.EOF {
 			return missing(as, err)
 		}
+		if tail := p.buf[max(0, n-blockSize):n]; at < size && bytes.Equal(tail, zeros[:len(tail)]) {
+			data := min(skipHole(f, at), size)
+			if err := p.zeros(data - at); err != nil {
+				return err
+			}
+			at = data
+		}
+	}
+	return nil
+}
+
+// zeros stands for a hole.
+func (p *packer) zeros(n int64) error {
+	for n > 0 {
+		part := min(n, blockSize)
+		if _, err := p.tar.Write(zeros[:part]); err != nil {
+			return err
+		}
+		n -= part
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ type Target func(dir bool) (root *os.Root, as string, err error)
 // stream without its end mark is cut, and an error.
 func Unpack(r io.Reader, target Target, opt Options) error {
 	in := &source{Reader: r}
-	u := &unpacker{Options: opt, tar: tar.NewReader(in), buf: make([]byte, blockSize)}
+	u := &unpacker{Options: opt, tar: tar.NewReader(in), buf: make([]byte, moveSize)}
 	defer u.close()
 	h, err := u.next(in)
 	if err != nil {

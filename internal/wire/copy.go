@@ -14,10 +14,13 @@ import (
 // FrameEnd nor FrameCopied, so that a cut is never taken for the end.
 const (
 	FrameData   FrameType = 32 // bytes of the tar stream, at least one
-	FrameZeros  FrameType = 33 // u32 big-endian, from 1 to MaxFrame: so many zero bytes of it
+	FrameZeros  FrameType = 33 // u32 big-endian, from 1 to MaxZeros: so many zero bytes of it
 	FrameEnd    FrameType = 34 // empty: the host's tar stream is whole
 	FrameCopied FrameType = 35 // Copied as JSON
 )
+
+// MaxZeros is how many zero bytes one frame may stand for.
+const MaxZeros = 4 << 20
 
 // CopyIn puts a tar stream into the instance's root. Paths are bytes of any kind.
 type CopyIn struct {
@@ -70,8 +73,8 @@ func CheckTar(t FrameType, payload []byte) error {
 		if len(payload) != 4 {
 			return fmt.Errorf("read frame: a count of %d bytes", len(payload))
 		}
-		if n := binary.BigEndian.Uint32(payload); n == 0 || n > MaxFrame {
-			return fmt.Errorf("read frame: %d zero bytes, from 1 to %d allowed", n, MaxFrame)
+		if n := binary.BigEndian.Uint32(payload); n == 0 || n > MaxZeros {
+			return fmt.Errorf("read frame: %d zero bytes, from 1 to %d allowed", n, MaxZeros)
 		}
 	default:
 		return fmt.Errorf("read frame: type %d in a tar stream", t)
@@ -82,9 +85,10 @@ func CheckTar(t FrameType, payload []byte) error {
 // TarWriter turns a tar stream into frames: zeros, which sparse files are full of,
 // take next to no room. Flush it at the end.
 type TarWriter struct {
-	w   io.Writer
-	buf [frameHeader + MaxFrame]byte
-	n   int
+	w     io.Writer
+	buf   [frameHeader + MaxFrame]byte
+	n     int
+	zeros uint32 // that were not written yet, before what is in buf
 }
 
 // NewTarWriter writes frames to w.
@@ -99,7 +103,7 @@ func (t *TarWriter) Write(p []byte) (int, error) {
 		written += n
 		p = p[n:]
 		if t.n == MaxFrame {
-			if err := t.Flush(); err != nil {
+			if err := t.frame(); err != nil {
 				return written, err
 			}
 		}
@@ -109,19 +113,40 @@ func (t *TarWriter) Write(p []byte) (int, error) {
 
 var zeroBytes [MaxFrame]byte
 
-// Flush writes what is left.
-func (t *TarWriter) Flush() error {
+// frame empties buf: into a frame of data, or into what zeros counts.
+func (t *TarWriter) frame() error {
 	n := t.n
 	t.n = 0
-	switch payload := t.buf[frameHeader : frameHeader+n]; {
-	case n == 0:
+	if bytes.Equal(t.buf[frameHeader:frameHeader+n], zeroBytes[:n]) {
+		if t.zeros += uint32(n); t.zeros > MaxZeros-MaxFrame {
+			return t.tell()
+		}
 		return nil
-	case bytes.Equal(payload, zeroBytes[:n]):
-		return WriteFrame(t.w, FrameZeros, binary.BigEndian.AppendUint32(nil, uint32(n)))
+	}
+	if err := t.tell(); err != nil {
+		return err
 	}
 	putHeader(t.buf[:], FrameData, n)
 	_, err := t.w.Write(t.buf[:frameHeader+n])
 	return err
+}
+
+// tell writes the frame of the zeros so far.
+func (t *TarWriter) tell() error {
+	n := t.zeros
+	t.zeros = 0
+	if n == 0 {
+		return nil
+	}
+	return WriteFrame(t.w, FrameZeros, binary.BigEndian.AppendUint32(nil, n))
+}
+
+// Flush writes what is left.
+func (t *TarWriter) Flush() error {
+	if err := t.frame(); err != nil {
+		return err
+	}
+	return t.tell()
 }
 
 // TarReader gives the tar stream that frames carry. It ends with io.EOF when the

@@ -39,9 +39,15 @@ func (f *Fake) begun(call, ref, rest string) error {
 		return err
 	}
 	if i.State == "STOPPED" {
-		return fault.New(fault.WrongState, ref, fmt.Sprintf("copy files of instance %q", ref), "it is STOPPED")
+		return refused("copy files of", ref, fault.New(fault.WrongState, "", "", "it is STOPPED"))
 	}
 	return nil
+}
+
+// refused is an error as the engine gives it.
+func refused(what, ref string, err error) error {
+	f := fault.As(err)
+	return &fault.Error{Kind: f.Kind, Subject: ref, What: fmt.Sprintf("%s instance %q", what, ref), Why: f.Why}
 }
 
 func (p *processes) CopyIn(_ context.Context, ref string, in client.CopyIn) (net.Conn, error) {
@@ -51,7 +57,7 @@ func (p *processes) CopyIn(_ context.Context, ref string, in client.CopyIn) (net
 	}
 	dir, as, err := tree.Place(tree.Parse(in.Path, "/"), in.Top, in.Directory, f.look)
 	if err != nil {
-		return nil, err
+		return nil, refused("copy files into", ref, err)
 	}
 	target := func(bool) (*os.Root, string, error) {
 		root, err := os.OpenRoot(filepath.Join(f.Root, dir))
@@ -77,10 +83,10 @@ func (p *processes) CopyOut(_ context.Context, ref string, out client.CopyOut) (
 	from := tree.Parse(out.Path, "/")
 	dir, name, err := tree.Pick(from, out.FollowLink, f.look)
 	if err != nil {
-		return nil, err
+		return nil, refused("copy files out of", ref, err)
 	}
 	if _, err := os.Lstat(filepath.Join(f.Root, dir, name)); err != nil {
-		return nil, fault.New(fault.File, ref, fmt.Sprintf("copy files of instance %q", ref), "%q is not there", from.Clean)
+		return nil, refused("copy files out of", ref, fault.New(fault.File, "", "", "%q is not there", from.Clean))
 	}
 	near, far := pair()
 	go func() {
