@@ -174,7 +174,7 @@ func TestFullDisk(t *testing.T) {
 	room(t, fill, 0)
 	h.refuses(refusal{"", 1, `set secret "NEW": *no space left on device`, "df -h " + h.dir, words("secret set NEW --from-file web/index.html")})
 	h.page(url, "page of web\n") // what runs goes on, and is told when it writes
-	if r := h.run("", "exec", "web", "--", "sh", "-c", "head -c 8M /dev/urandom > /root/much && sync -f /root/much"); r.code == 0 {
+	if r := h.run("", "exec", "web", "--", "sh", "-c", "dd if=/dev/urandom of=/root/much bs=1M count=8 conv=fsync"); r.code == 0 {
 		t.Error("a guest wrote 8 MiB to a disk that is full")
 	}
 	h.ok(words("instance delete --force web")...) // which makes room

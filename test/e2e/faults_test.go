@@ -102,9 +102,9 @@ func TestFaults(t *testing.T) {
 	f.intact()
 }
 
-// round does one fault: mostly while both serve, sometimes as they start.
+// round does one fault: every other time while both serve, else as it comes.
 func (f *faults) round(n int) {
-	if f.rng.IntN(4) > 0 {
+	if f.rng.IntN(2) > 0 {
 		f.eventually(2*time.Minute, "both serve", f.serving)
 	}
 	time.Sleep(time.Duration(f.rng.IntN(300)) * time.Millisecond) // the moment is what is random
