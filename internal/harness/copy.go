@@ -74,8 +74,9 @@ func (c *copies) close() {
 	}
 }
 
-// in puts a tar stream of the host's into the root, as root: the host decides.
-func (c *copies) in(stream *yamux.Stream, req wire.CopyIn, known *accounts) error {
+// in puts a tar stream of the host's into the root, as root: the host decides. What
+// is made belongs to user, unless the owners are to be kept.
+func (c *copies) in(stream *yamux.Stream, req wire.CopyIn, known *accounts, user string) error {
 	end, err := c.begin(stream)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (c *copies) in(stream *yamux.Stream, req wire.CopyIn, known *accounts) erro
 	defer end()
 	owner := func(uid, gid int) (int, int) { return uid, gid }
 	if !req.Keep {
-		who, err := known.find(req.User, "/etc/passwd", "/etc/group")
+		who, err := known.find(user, "/etc/passwd", "/etc/group")
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,10 @@ func tarOf(t *testing.T, files ...string) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
-		h := tar.Header{Name: files[i], Mode: 0o640, Uid: 7, Gid: 8, Size: int64(len(files[i+1])), ModTime: time.Unix(1e9, 0)}
+		h := tar.Header{Name: files[i], Mode: 0o640, Uid: os.Getuid(), Gid: os.Getgid(), Size: int64(len(files[i+1])), ModTime: time.Unix(1e9, 0)}
+		if strings.HasSuffix(h.Name, "/") {
+			h.Mode = 0o750
+		}
 		if err := w.WriteHeader(&h); err != nil {
 			t.Fatal(err)
 		}
@@ -115,20 +118,13 @@ func names(t *testing.T, stream []byte) string {
 func TestCopyInAndOut(t *testing.T) {
 	link := started(t)
 	dir := t.TempDir()
-	user := fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
-	if os.Getuid() == 0 {
-		user = "12:34"
-	}
-	in := wire.CopyIn{Path: []byte(dir), Top: []byte("app"), Dir: true, User: user}
+	in := wire.CopyIn{Path: []byte(dir), Top: []byte("app"), Dir: true, Keep: true}
 	if err := copyIn(t, link, in, tarOf(t, "app/", "", "app/a\xff", "text", "app/zeros", strings.Repeat("\x00", 1<<20)), true); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(filepath.Join(dir, "app/a\xff"))
 	if err != nil || info.Mode() != 0o640 || !info.ModTime().Equal(time.Unix(1e9, 0)) {
 		t.Fatalf("%+v, %v", info, err)
-	}
-	if st := info.Sys().(*syscall.Stat_t); fmt.Sprintf("%d:%d", st.Uid, st.Gid) != user {
-		t.Errorf("owner %d:%d, want %s", st.Uid, st.Gid, user)
 	}
 	if err := syscall.Mkfifo(filepath.Join(dir, "app/pipe"), 0o600); err != nil {
 		t.Fatal(err)
@@ -143,17 +139,28 @@ func TestCopyInAndOut(t *testing.T) {
 	}
 }
 
-func TestCopyKeepsOwners(t *testing.T) {
+func TestCopyGivesOwners(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("pending: only root gives files away")
 	}
-	link, dir := started(t), t.TempDir()
-	if err := copyIn(t, link, wire.CopyIn{Path: []byte(dir), Keep: true}, tarOf(t, "f", "x"), true); err != nil {
+	link, _ := linked(t)
+	p, _, err := link.Start(t.Context(), wire.Start{Main: wire.Process{Args: []string{"true"}, Dir: "/", User: "12:34"}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(dir + "/f")
-	if err != nil || info.Sys().(*syscall.Stat_t).Uid != 7 || info.Sys().(*syscall.Stat_t).Gid != 8 {
-		t.Errorf("%+v, %v", info, err)
+	collect(t, p, nil)
+	for keep, want := range map[bool]string{false: "12:34", true: "0:0"} {
+		dir := t.TempDir()
+		if err := copyIn(t, link, wire.CopyIn{Path: []byte(dir), Keep: keep}, tarOf(t, "f", "x"), true); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(dir + "/f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); fmt.Sprintf("%d:%d", st.Uid, st.Gid) != want {
+			t.Errorf("keep=%v: owner %d:%d, want %s", keep, st.Uid, st.Gid, want)
+		}
 	}
 }
 
@@ -174,14 +181,13 @@ func TestCopyRefusals(t *testing.T) {
 	}{
 		"no parent":          {wire.CopyIn{Path: []byte(dir + "/no/x"), Top: []byte("x")}, nil, "is not there"},
 		"directory on file":  {wire.CopyIn{Path: []byte(dir + "/file"), Top: []byte("x"), Dir: true}, nil, "not a directory"},
-		"no user":            {wire.CopyIn{Path: []byte(dir), Top: []byte("x"), User: "nobody-has-this"}, nil, "no user"},
 		"out of the root":    {wire.CopyIn{Path: []byte("/proc/self/root/tmp"), Top: []byte("x")}, nil, "symbolic links"},
-		"file on directory":  {wire.CopyIn{Path: []byte(dir), Top: []byte("dir")}, tarOf(t, "dir", big), "a directory"},
-		"up":                 {wire.CopyIn{Path: []byte(dir)}, tarOf(t, "../x", big), ".."},
-		"no tar":             {wire.CopyIn{Path: []byte(dir)}, []byte(big), "tar stream"},
-		"cut by its sender":  {wire.CopyIn{Path: []byte(dir)}, tarOf(t, "cut", big)[:1<<20], "cut"},
-		"cut at an entry":    {wire.CopyIn{Path: []byte(dir)}, tarOf(t, "whole", "x")[:1024], "cut"},
-		"nothing":            {wire.CopyIn{Path: []byte(dir)}, nil, "cut"},
+		"file on directory":  {wire.CopyIn{Path: []byte(dir), Top: []byte("dir"), Keep: true}, tarOf(t, "dir", big), "a directory"},
+		"up":                 {wire.CopyIn{Path: []byte(dir), Keep: true}, tarOf(t, "../x", big), ".."},
+		"no tar":             {wire.CopyIn{Path: []byte(dir), Keep: true}, []byte(big), "tar stream"},
+		"cut by its sender":  {wire.CopyIn{Path: []byte(dir), Keep: true}, tarOf(t, "cut", big)[:1<<20], "cut"},
+		"cut at an entry":    {wire.CopyIn{Path: []byte(dir), Keep: true}, tarOf(t, "whole", "x")[:1024], "cut"},
+		"nothing":            {wire.CopyIn{Path: []byte(dir), Keep: true}, nil, "cut"},
 		"kernel's directory": {wire.CopyIn{Path: []byte("/proc")}, tarOf(t, "x", "y"), "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +210,7 @@ func TestCopyRefusals(t *testing.T) {
 func TestCutCopyLeavesNothing(t *testing.T) {
 	link, dir := started(t), t.TempDir()
 	stream := tarOf(t, "file", strings.Repeat("x", 1<<20))
-	if err := copyIn(t, link, wire.CopyIn{Path: []byte(dir)}, stream[:600<<10], false); err == nil {
+	if err := copyIn(t, link, wire.CopyIn{Path: []byte(dir), Keep: true}, stream[:600<<10], false); err == nil {
 		t.Error("a copy that was cancelled ends well")
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -227,7 +233,7 @@ func TestShutdownEndsCopies(t *testing.T) {
 	}
 	collect(t, p, nil)
 	dir := t.TempDir()
-	under, err := link.CopyIn(t.Context(), wire.CopyIn{Path: []byte(dir)})
+	under, err := link.CopyIn(t.Context(), wire.CopyIn{Path: []byte(dir), Keep: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func (s *server) dispatch(stream *yamux.Stream, req wire.Request) error {
 	case req.Op == wire.OpDial && req.Dial != nil:
 		return s.dialer.relay(stream, *req.Dial)
 	case req.Op == wire.OpCopyIn && req.CopyIn != nil:
-		return s.copies.in(stream, *req.CopyIn, &s.spawner.accounts)
+		return s.copies.in(stream, *req.CopyIn, &s.spawner.accounts, with.user)
 	case req.Op == wire.OpCopyOut && req.CopyOut != nil:
 		return s.copies.out(stream, *req.CopyOut)
 	case req.Op == wire.OpWatch:
@@ -212,7 +212,7 @@ func (s *server) start(stream *yamux.Stream, start wire.Start) error {
 	if err := s.self.listen(start.Self); err != nil {
 		say("make the instance's socket: %v", err)
 	}
-	with := settings{hostname: start.Hostname, env: start.BaseEnv, dir: start.Main.Dir}
+	with := settings{hostname: start.Hostname, env: start.BaseEnv, dir: start.Main.Dir, user: start.Main.User}
 	start.Main.ID = wire.MainID
 	return s.run(stream, start.Main, with, func() wire.Stages {
 		mark("command")

@@ -39,6 +39,7 @@ type settings struct {
 	hostname string
 	env      map[string]string
 	dir      string // where a process starts that names no directory
+	user     string // the main process's
 }
 
 // spawn starts p: its user, directory and program must be there.

@@ -27,8 +27,7 @@ type CopyIn struct {
 	Path []byte `json:"path"`           // where to; from "/" if it is relative
 	Top  []byte `json:"top,omitempty"`  // name at the top of the stream; ".": the contents of a directory; empty: any entries
 	Dir  bool   `json:"dir,omitempty"`  // the top is a directory
-	Keep bool   `json:"keep,omitempty"` // the owners that the stream names
-	User string `json:"user,omitempty"` // owns what is made, unless Keep; as Process.User
+	Keep bool   `json:"keep,omitempty"` // the owners that the stream names; else the main process's user
 }
 
 // CopyOut asks for a file or a tree as a tar stream.
