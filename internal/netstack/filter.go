@@ -1,0 +1,111 @@
+package netstack
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"net/netip"
+)
+
+// verdict is what happens to a frame of the guest's.
+type verdict int
+
+const (
+	drop verdict = iota
+	pass         // to the stack
+	echo         // an echo request to somebody outside
+)
+
+// Ethernet types and IP protocols.
+const (
+	typeIPv4 = 0x0800
+	typeARP  = 0x0806
+	typeIPv6 = 0x86dd
+
+	protoICMP   = 1
+	protoTCP    = 6
+	protoUDP    = 17
+	protoFrag6  = 44
+	protoICMPv6 = 58
+)
+
+// filter lets through what this guest may send: from its own hardware address and
+// its own protocol addresses.
+type filter struct {
+	mac  net.HardwareAddr
+	ipv6 bool
+}
+
+func (f filter) judge(frame []byte) verdict {
+	if len(frame) < ethernetHeader || !bytes.Equal(frame[6:12], f.mac) {
+		return drop
+	}
+	packet := frame[ethernetHeader:]
+	switch binary.BigEndian.Uint16(frame[12:14]) {
+	case typeARP:
+		return f.arp(packet)
+	case typeIPv4:
+		return judge4(packet)
+	case typeIPv6:
+		if f.ipv6 {
+			return judge6(packet)
+		}
+	}
+	return drop
+}
+
+// arp passes requests and answers that speak of the guest itself (RFC 826, for
+// Ethernet and IPv4).
+func (f filter) arp(p []byte) verdict {
+	if len(p) < 28 || !bytes.Equal(p[8:14], f.mac) || !bytes.Equal(p[14:18], Guest4.Addr().AsSlice()) {
+		return drop
+	}
+	return pass
+}
+
+// judge4 judges an IPv4 packet by RFC 791's header.
+func judge4(p []byte) verdict {
+	if len(p) < 20 || p[0]>>4 != 4 || !bytes.Equal(p[12:16], Guest4.Addr().AsSlice()) {
+		return drop
+	}
+	header := int(p[0]&15) * 4
+	whole := binary.BigEndian.Uint16(p[6:8])&0x3fff == 0 // no offset, no more fragments
+	to := netip.AddrFrom4([4]byte(p[16:20]))
+	switch p[9] {
+	case protoTCP, protoUDP:
+		return pass
+	case protoICMP:
+		if to == Gateway4 {
+			return pass
+		}
+		if whole && header == 20 && len(p) >= header+8 && p[header] == 8 {
+			return echo
+		}
+	}
+	return drop
+}
+
+// judge6 judges an IPv6 packet by RFC 8200's header. Extension headers but
+// fragments have no use here.
+func judge6(p []byte) verdict {
+	if len(p) < 40 || p[0]>>4 != 6 {
+		return drop
+	}
+	from, to := netip.AddrFrom16([16]byte(p[8:24])), netip.AddrFrom16([16]byte(p[24:40]))
+	own := from == Guest6.Addr()
+	switch p[6] {
+	case protoTCP, protoUDP, protoFrag6:
+		if own {
+			return pass
+		}
+	case protoICMPv6:
+		neighbour := len(p) >= 48 && p[40] >= 135 && p[40] <= 136 // solicitation, advertisement
+		switch {
+		case neighbour && (own || from.IsLinkLocalUnicast()), own && to == Gateway6:
+			return pass
+		case own && !to.IsMulticast() && len(p) >= 48 && p[40] == 128:
+			return echo
+		}
+	}
+	return drop
+}

@@ -1,0 +1,113 @@
+package netstack
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// A paused guest acknowledges nothing for hours and must find its connections when
+// it goes on, soon. Retries of 5 s for about a week outlast every pause.
+const (
+	tcpRetry   = 5 * time.Second
+	tcpRetries = 100_000
+)
+
+// target is what the guest wanted to reach.
+func target(id stack.TransportEndpointID) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(id.LocalAddress.AsSlice())
+	return netip.AddrPortFrom(addr, id.LocalPort)
+}
+
+// connect serves one TCP connection of the guest's, from its SYN on: first the other
+// half is made, then the guest gets its answer.
+func (n *network) connect(r *tcp.ForwarderRequest) {
+	if !n.tcp.take() {
+		n.cfg.Counters.Dropped.Add(1)
+		r.Complete(true)
+		return
+	}
+	defer n.tcp.give()
+	host, err := n.dial(TCP, target(r.ID()))
+	if err != nil {
+		r.Complete(true)
+		return
+	}
+	defer host.Close()
+	var queue waiter.Queue
+	endpoint, refused := r.CreateEndpoint(&queue)
+	r.Complete(refused != nil)
+	if refused != nil {
+		return
+	}
+	if n.rooms.take() {
+		defer n.rooms.give()
+		endpoint.SocketOptions().SetSendBufferSize(roomyBytes, true)
+		endpoint.SocketOptions().SetReceiveBufferSize(roomyBytes, true)
+	}
+	endpoint.SocketOptions().SetDelayOption(false)
+	n.join(gonet.NewTCPConn(&queue, endpoint), host)
+}
+
+// dial never reaches the gateway: what it offers, the stack itself serves.
+func (n *network) dial(network string, to netip.AddrPort) (net.Conn, error) {
+	if a := to.Addr(); a == Gateway4 || a == Gateway6 || Guest4.Contains(a) || Guest6.Contains(a) {
+		return nil, errors.New("nothing is there")
+	}
+	return n.cfg.Dialer.Dial(n.ctx, network, to)
+}
+
+// halfCloser is a connection whose directions end apart.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// join copies both ways until both directions have ended, or Serve has.
+func (n *network) join(guest halfCloser, host net.Conn) {
+	stop := context.AfterFunc(n.ctx, func() { guest.Close(); host.Close() })
+	defer stop()
+	defer guest.Close()
+	var both sync.WaitGroup
+	both.Go(func() { flow(host, guest, &n.cfg.Counters.Sent) })
+	flow(guest, host, &n.cfg.Counters.Received)
+	both.Wait()
+}
+
+// flow copies one direction. After a failure the connection is useless, and both
+// ends go; after an end, only this direction.
+func flow(to, from net.Conn, count *atomic.Uint64) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			count.Add(uint64(n))
+			if _, failed := to.Write(buf[:n]); failed != nil {
+				to.Close()
+				from.Close()
+				return
+			}
+		}
+		if err == nil {
+			continue
+		}
+		half, ok := to.(halfCloser)
+		if errors.Is(err, io.EOF) && ok {
+			half.CloseWrite()
+			return
+		}
+		to.Close()
+		from.Close()
+		return
+	}
+}
