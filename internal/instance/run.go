@@ -14,11 +14,22 @@ type RunStatus struct {
 type RunStats struct {
 	CPU    time.Duration `json:"cpu_ns"` // of the monitor since its start
 	Memory []ProcessSize `json:"memory"`
+	Net    *NetStats     `json:"net,omitempty"` // nil without a network
+}
+
+// NetStats is what a guest's network has carried since its start: payload of TCP and
+// UDP, in bytes.
+type NetStats struct {
+	Sent     uint64 `json:"sent"`     // from the guest
+	Received uint64 `json:"received"` // to the guest
+	Queries  uint64 `json:"queries"`  // DNS questions
+	Denied   uint64 `json:"denied"`   // attempts that the policy refused
+	Dropped  uint64 `json:"dropped"`  // frames and connections beyond what a guest may send
 }
 
 // ProcessSize is the memory of one process of a run.
 type ProcessSize struct {
-	Name     string `json:"name"` // "shim", "vmm", "fs"
+	Name     string `json:"name"` // "shim", "vmm", "fs", "net"
 	PID      int    `json:"pid"`
 	Resident int64  `json:"resident"` // bytes, RSS
 	Private  int64  `json:"private"`  // bytes, private dirty and clean (proc(5), smaps_rollup); 0 when unknown
@@ -26,7 +37,8 @@ type ProcessSize struct {
 
 // Report is what a shim tells its watcher. Exactly one field is set.
 type Report struct {
-	Busy  bool   `json:"busy,omitempty"`  // the guest used its processors above noise just now
-	Lease *Lease `json:"lease,omitempty"` // the guest took or released its lease; of several the last counts
-	Exit  *Exit  `json:"exit,omitempty"`  // the run has ended; the last report
+	Busy    bool   `json:"busy,omitempty"`    // the guest used its processors above noise just now
+	Traffic bool   `json:"traffic,omitempty"` // the guest's network carried payload just now
+	Lease   *Lease `json:"lease,omitempty"`   // the guest took or released its lease; of several the last counts
+	Exit    *Exit  `json:"exit,omitempty"`    // the run has ended; the last report
 }

@@ -26,7 +26,9 @@ type Spec struct {
 	CPUs       int               `json:"cpus"`
 	Memory     int64             `json:"memory"` // bytes
 	Disk       int64             `json:"disk"`   // bytes, of the sparse writable layer
-	Net        string            `json:"net"`
+	Net        string            `json:"net"`    // public, lan or none
+	AllowHosts []string          `json:"allow_hosts,omitempty"`
+	AllowCIDRs []string          `json:"allow_cidrs,omitempty"`
 	Labels     map[string]string `json:"labels"`
 	Backend    string            `json:"backend"`     // "" : chosen by probing
 	PauseAfter Timeout           `json:"pause_after"` // idle time until PAUSED
@@ -41,6 +43,13 @@ type Workspace struct {
 	Path      string `json:"path"` // absolute, on the host
 	ReadOnly  bool   `json:"read_only"`
 	Temporary bool   `json:"temporary"` // made by Aegis for an ephemeral run, and deleted with it
+}
+
+// Net is what a guest may reach: a mode, and the allow-lists when there are any.
+type Net struct {
+	Mode       string   `json:"mode"`
+	AllowHosts []string `json:"allow_hosts"`
+	AllowCIDRs []string `json:"allow_cidrs"`
 }
 
 // Protocols of an exposed port.
@@ -100,6 +109,7 @@ type Launch struct {
 	CPUs        int
 	Memory      int64
 	Workspace   *Workspace
+	Net         *Net // nil: none
 
 	BootTimeout time.Duration // until the harness says hello
 }

@@ -3,7 +3,7 @@
 //
 // Main is the process aegis-shim, started by the daemon through Spawn. It
 // outlives the daemon: the next one finds it again at run/RUN/shim.sock with
-// Connect. Monitor, workspace helper and shim share one fate: when one ends, all
+// Connect. Monitor, helpers and shim share one fate: when one ends, all
 // end, and exit.json in the run's directory says why.
 //
 // # Protocol

@@ -1,29 +1,38 @@
 package shim
 
 import (
-	"context"
-	"fmt"
 	"net"
 	"os"
 	"slices"
 
+	"aegis/internal/fault"
+	"aegis/internal/instance"
 	"aegis/internal/workspace"
 )
+
+// readOnlyFlag is the one argument of `aegis-shim fs`.
+const readOnlyFlag = "--read-only"
+
+// startFS starts the helper that serves a workspace.
+func startFS(w *instance.Workspace, channel *net.UnixConn) (*helper, error) {
+	root, err := os.Open(w.Path)
+	if err != nil {
+		return nil, fault.New(fault.Workspace, w.Path, "open the workspace", "%w", err)
+	}
+	defer root.Close()
+	args := []string{"fs"}
+	if w.ReadOnly {
+		args = append(args, readOnlyFlag)
+	}
+	return startHelper("the workspace's server", args, channel, root)
+}
 
 // fsMain is the workspace helper: it parses the guest's FUSE messages and has
 // nothing but its three descriptors.
 func fsMain(args []string) error {
-	life := os.NewFile(fdLife, "life")
-	root := os.NewFile(fdRoot, "workspace")
-	channel, err := net.FileConn(os.NewFile(fdChannel, "channel"))
+	ctx, channel, root, err := helperMain("workspace")
 	if err != nil {
-		return fmt.Errorf("take the channel: %w", err)
+		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { // whoever holds the other end is gone
-		life.Read(make([]byte, 1))
-		cancel()
-		os.Exit(0)
-	}()
 	return workspace.Serve(ctx, root, channel, workspace.Options{ReadOnly: slices.Contains(args, readOnlyFlag)})
 }

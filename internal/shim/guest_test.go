@@ -20,9 +20,9 @@ import (
 	"aegis/internal/wire"
 )
 
-// TestMain is the workspace helper when a run starts one of its own executable.
+// TestMain is a helper when a run starts one of its own executable.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "fs" {
+	if len(os.Args) > 1 && (os.Args[1] == "fs" || os.Args[1] == "net") {
 		os.Exit(Main(os.Args[1:]))
 	}
 	os.Exit(m.Run())

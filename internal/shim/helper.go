@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,15 +9,14 @@ import (
 	"os/exec"
 	"strings"
 
-	"aegis/internal/fault"
-	"aegis/internal/instance"
 	"aegis/internal/undo"
 )
 
-// helper is the process that serves a workspace: `aegis-shim fs`. It gets just
-// three descriptors: a pipe whose end it must not outlive, the guest's channel, and the
-// directory.
+// helper is a process that takes what a guest sends: `aegis-shim fs` or `aegis-shim
+// net`. It gets just three descriptors: a pipe whose end it must not outlive, the
+// guest's channel, and one more: the workspace's directory, or the broker's socket.
 type helper struct {
+	what string // for messages
 	cmd  *exec.Cmd
 	life *os.File      // closing it ends the helper
 	done chan struct{} // closed when it was reaped
@@ -28,20 +28,14 @@ type helper struct {
 const (
 	fdLife = 3 + iota
 	fdChannel
-	fdRoot
+	fdOwn
 )
 
-// readOnlyFlag is the helper's one argument besides its name.
-const readOnlyFlag = "--read-only"
-
-func startHelper(w *instance.Workspace, channel *net.UnixConn) (*helper, error) {
+// startHelper starts the helper with these arguments; own is its third descriptor.
+// The caller closes channel and own, which the helper has for itself.
+func startHelper(what string, args []string, channel *net.UnixConn, own *os.File) (*helper, error) {
 	var u undo.Stack
 	defer u.Run()
-	root, err := os.Open(w.Path)
-	if err != nil {
-		return nil, fault.New(fault.Workspace, w.Path, "open the workspace", "%w", err)
-	}
-	defer root.Close()
 	end, err := channel.File()
 	if err != nil {
 		return nil, err
@@ -53,20 +47,17 @@ func startHelper(w *instance.Workspace, channel *net.UnixConn) (*helper, error) 
 	}
 	defer child.Close()
 	u.Add(func() { life.Close() })
-	h := &helper{life: life, done: make(chan struct{})}
+	h := &helper{what: what, life: life, done: make(chan struct{})}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	h.cmd = exec.Command(self, "fs")
-	if w.ReadOnly {
-		h.cmd.Args = append(h.cmd.Args, readOnlyFlag)
-	}
+	h.cmd = exec.Command(self, args...)
 	h.cmd.Env = []string{}
-	h.cmd.ExtraFiles = []*os.File{child, end, root}
+	h.cmd.ExtraFiles = []*os.File{child, end, own}
 	h.cmd.Stderr = &h.last
 	if err := startBound(h.cmd); err != nil {
-		return nil, fmt.Errorf("start the workspace's server: %w", err)
+		return nil, fmt.Errorf("start %s: %w", what, err)
 	}
 	go h.reap()
 	u.Keep()
@@ -92,4 +83,21 @@ func (h *helper) stop() {
 	h.life.Close()
 	h.cmd.Process.Kill()
 	<-h.done
+}
+
+// helperMain takes a helper's descriptors, and ends the process when whoever
+// started it is gone.
+func helperMain(own string) (context.Context, net.Conn, *os.File, error) {
+	life := os.NewFile(fdLife, "life")
+	channel, err := net.FileConn(os.NewFile(fdChannel, "channel"))
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("take the channel: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		life.Read(make([]byte, 1))
+		cancel()
+		os.Exit(0)
+	}()
+	return ctx, channel, os.NewFile(fdOwn, own), nil
 }

@@ -80,7 +80,7 @@ func TestHelperSeesTheEndFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		vm := &dying{done: make(chan struct{})}
 		r := &run{vm: vm}
-		h := &helper{done: make(chan struct{}), err: errors.New("it ended by itself")}
+		h := &helper{what: "the workspace's server", done: make(chan struct{}), err: errors.New("it ended by itself")}
 		close(h.done)
 		go r.watchHelper(h)
 		time.Sleep(lastMoment / 2)

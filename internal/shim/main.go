@@ -21,7 +21,7 @@ import (
 const fdReady = 3
 
 // Main is the program aegis-shim, with its arguments: none for the owner of a VM,
-// "fs" for the workspace helper. It returns the exit status.
+// "fs" and "net" for the helpers. It returns the exit status.
 func Main(args []string) int {
 	ownDescriptors()
 	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // secrets pass through
@@ -29,6 +29,8 @@ func Main(args []string) int {
 	switch {
 	case len(args) > 0 && args[0] == "fs":
 		err = fsMain(args[1:])
+	case len(args) > 0 && args[0] == "net":
+		err = netMain(args[1:])
 	case len(args) == 0:
 		err = shimMain()
 	default:

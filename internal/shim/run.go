@@ -35,7 +35,9 @@ type run struct {
 	// Set before booted is closed, then constant.
 	vm      vmm.VM
 	link    *guest.Link
-	helper  *helper
+	helper  *helper // of the workspace
+	net     *helper // of the network
+	network *network
 	bootErr error
 
 	mu    sync.Mutex
@@ -121,6 +123,9 @@ func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
 	}
 	cfg := vmm.Config{Dir: r.dir.VMM(), CPUs: r.launch.CPUs, Memory: r.launch.Memory,
 		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Console: r.console, Log: &capped{w: os.Stderr, left: monitorLog}}
+	if r.network = newNetwork(r.launch, backend.Caps()); r.network != nil {
+		r.network.add(&cfg)
+	}
 	var err error
 	if err = os.Mkdir(cfg.Dir, 0o700); err != nil {
 		return nil, err
@@ -149,7 +154,7 @@ func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
 	return backend.Boot(ctx, cfg)
 }
 
-// open starts the workspace helper and says hello to the harness.
+// open starts the helpers and says hello to the harness.
 func (r *run) open(ctx context.Context, vm vmm.VM) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -166,10 +171,13 @@ func (r *run) open(ctx context.Context, vm vmm.VM) error {
 			return fmt.Errorf("take the workspace's channel: %w", err)
 		}
 		defer channel.Close() // the helper has its own descriptor
-		if r.helper, err = startHelper(r.launch.Workspace, channel); err != nil {
+		if r.helper, err = startFS(r.launch.Workspace, channel); err != nil {
 			return err
 		}
 		go r.watchHelper(r.helper)
+	}
+	if err := r.openNetwork(ctx, vm); err != nil {
+		return err
 	}
 	channel, err := vm.Channel(ctx, vmm.PortControl)
 	if err != nil {
@@ -202,7 +210,7 @@ func (r *run) cause(vm vmm.VM, err error) error {
 	return err
 }
 
-// watchHelper ends the run when the workspace's server ends first. A VM that ends
+// watchHelper ends the run when a helper ends first. A VM that ends
 // closes the helper's channel, which is not the helper's failure.
 func (r *run) watchHelper(h *helper) {
 	<-h.done
@@ -211,7 +219,7 @@ func (r *run) watchHelper(h *helper) {
 		return
 	case <-time.After(lastMoment):
 	}
-	r.fail(fmt.Sprintf("the workspace's server ended: %v", h.err))
+	r.fail(fmt.Sprintf("%s ended: %v", h.what, h.err))
 	r.vm.Close()
 }
 
@@ -283,6 +291,7 @@ func (r *run) finish() {
 		r.link.Close()
 	}
 	r.helper.stop()
+	r.net.stop()
 	exit := r.verdict()
 	r.mu.Lock()
 	first := r.start == started && r.main == nil

@@ -159,6 +159,10 @@ func (r *run) serveStats(conn net.Conn) error {
 		if r.helper != nil {
 			stats.Memory = append(stats.Memory, sizeOf("fs", r.helper.cmd.Process.Pid))
 		}
+		if r.net != nil {
+			stats.Memory = append(stats.Memory, sizeOf("net", r.net.cmd.Process.Pid))
+		}
+		stats.Net = r.network.stats()
 	}
 	return answer(conn, reply{Stats: &stats})
 }
@@ -215,6 +219,7 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 	ready := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.launch.BootTimeout)
 	defer cancel()
+	boots.Start.Network = r.network.guest()
 	process, stages, err := r.link.Start(ctx, boots.Start)
 	boots.Start = wire.Start{} // the environment may hold secrets
 	if err != nil {

@@ -97,7 +97,7 @@ type Port struct {
 var (
 	PortControl = Port{"aegis.control", 1100} // package wire
 	PortFS      = Port{"aegis.fs", 1101}      // raw FUSE messages
-	PortNet     = Port{"aegis.net", 1102}     // Ethernet frames, for backends without a NIC
+	PortNet     = Port{"aegis.net", 1102}     // Ethernet frames: of the NIC, or of a TAP in the guest
 )
 
 // Config is one VM to boot.
@@ -114,6 +114,7 @@ type Config struct {
 	Memory int64 // bytes, a multiple of 1 MiB
 	Disks  []Disk
 	Ports  []Port
+	NIC    *NIC // nil: none; only where Caps.NIC holds
 
 	// Console receives what the guest's kernel and harness print, until Done. A
 	// slow writer must not be able to stop the guest: bytes may be dropped.
@@ -121,6 +122,13 @@ type Config struct {
 
 	// Log receives what the monitor itself prints.
 	Log io.Writer
+}
+
+// NIC is a network device. Its frames are the channel PortNet, which is then no port
+// of the guest's: a length (u32, big-endian) and an Ethernet frame, both ways.
+type NIC struct {
+	MAC net.HardwareAddr
+	MTU int // bytes, without the Ethernet header
 }
 
 // Disk is a raw image that becomes a virtio block device.

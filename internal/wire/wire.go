@@ -104,6 +104,7 @@ type Start struct {
 	MachineID string            `json:"machine_id"` // 32 lower-case hex digits, machine-id(5)
 	Root      Root              `json:"root"`
 	Workspace *Workspace        `json:"workspace,omitempty"`
+	Network   *Network          `json:"network,omitempty"`  // nil: loopback only
 	BaseEnv   map[string]string `json:"base_env,omitempty"` // what Main and every exec inherit, secrets included
 	Main      Process           `json:"main"`
 	Self      *Self             `json:"self,omitempty"` // nil: the guest has no socket to ask at
@@ -119,6 +120,19 @@ type Root struct {
 // Workspace is served over the fs channel as raw FUSE messages (linux/fuse.h).
 type Workspace struct {
 	ReadOnly bool `json:"read_only"`
+}
+
+// Network is the guest's one interface beside its loopback, eth0. Addresses are
+// static: nothing answers DHCP or router solicitations.
+type Network struct {
+	MAC       string   `json:"mac"`
+	MTU       int      `json:"mtu"`       // bytes, without the Ethernet header
+	TAP       bool     `json:"tap"`       // the frames go over the net channel, since the VM has no device
+	Addresses []string `json:"addresses"` // with prefix lengths, "192.0.2.2/30"
+	Gateways  []string `json:"gateways"`  // a default route of each family
+	Servers   []string `json:"servers"`   // for resolv.conf
+	Search    []string `json:"search,omitempty"`
+	Options   []string `json:"options,omitempty"`
 }
 
 // Process is one program to run. It is found on PATH of its environment, as

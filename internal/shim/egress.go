@@ -1,0 +1,136 @@
+package shim
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"aegis/internal/egress"
+	"aegis/internal/instance"
+	"aegis/internal/netstack"
+	"aegis/internal/resolve"
+	"aegis/internal/shim/broker"
+	"aegis/internal/vmm"
+	"aegis/internal/wire"
+)
+
+// network is the shim's part of a guest's network: it decides, dials and counts.
+type network struct {
+	mac  net.HardwareAddr
+	nic  bool // the monitor has a device for frames; else they come over a port
+	ipv6 bool
+	host resolve.Host
+
+	mu      sync.Mutex
+	counts  broker.Counts
+	denials denials
+	denied  uint64
+}
+
+// newNetwork is nil when the instance has no network.
+func newNetwork(launch instance.Launch, caps vmm.Caps) *network {
+	if launch.Net == nil {
+		return nil
+	}
+	return &network{mac: hardwareAddress(launch.Instance), nic: caps.NIC, ipv6: broker.HasIPv6()}
+}
+
+// hardwareAddress is an instance's own, the same at each start: locally
+// administered, of one station.
+func hardwareAddress(id string) net.HardwareAddr {
+	sum := sha256.Sum256([]byte("mac " + id))
+	return net.HardwareAddr(append([]byte{0x02}, sum[:5]...))
+}
+
+// add gives the VM its way to the network.
+func (n *network) add(cfg *vmm.Config) {
+	switch {
+	case n == nil:
+	case n.nic:
+		cfg.NIC = &vmm.NIC{MAC: n.mac, MTU: netstack.MTU}
+	default:
+		cfg.Ports = append(cfg.Ports, vmm.PortNet)
+	}
+}
+
+// guest is what the guest needs to know; nil without a network.
+func (n *network) guest() *wire.Network {
+	if n == nil {
+		return nil
+	}
+	conf := n.host.Settings()
+	w := &wire.Network{
+		MAC: n.mac.String(), MTU: netstack.MTU, TAP: !n.nic,
+		Addresses: []string{netstack.Guest4.String()}, Gateways: []string{netstack.Gateway4.String()},
+		Servers: []string{netstack.Gateway4.String()}, Search: conf.Search, Options: conf.Options,
+	}
+	if n.ipv6 {
+		w.Addresses = append(w.Addresses, netstack.Guest6.String())
+		w.Gateways = append(w.Gateways, netstack.Gateway6.String())
+	}
+	return w
+}
+
+// openNetwork starts the helper, and the broker that it asks.
+func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
+	if r.network == nil {
+		return nil
+	}
+	rules, err := egress.Parse(r.launch.Net.Mode, r.launch.Net.AllowHosts, r.launch.Net.AllowCIDRs)
+	if err != nil {
+		return err
+	}
+	channel, err := vm.Channel(ctx, vmm.PortNet)
+	if err != nil {
+		return fmt.Errorf("take the network's channel: %w", err)
+	}
+	defer channel.Close() // the helper has its own descriptor
+	h, conn, err := startNet(r.network.mac, r.network.ipv6, channel)
+	if err != nil {
+		return err
+	}
+	r.net = h
+	server := broker.NewServer(egress.New(rules), &r.network.host)
+	server.Denied = r.denied
+	server.Counts = r.counted
+	go server.Serve(context.Background(), conn) // until the helper ends, which closes its end
+	go r.watchHelper(h)
+	return nil
+}
+
+// denied counts a refusal and says so in the instance's log.
+func (r *run) denied(network string, why *egress.Denied) {
+	n := r.network
+	n.mu.Lock()
+	n.denied++
+	line := n.denials.line(network+" "+why.Error(), time.Now())
+	n.mu.Unlock()
+	if line != "" {
+		r.log.System(line)
+	}
+}
+
+// counted takes the helper's counters; what they have grown by is activity.
+func (r *run) counted(now broker.Counts) {
+	n := r.network
+	n.mu.Lock()
+	busy := now.Sent != n.counts.Sent || now.Received != n.counts.Received || now.Queries != n.counts.Queries
+	n.counts = now
+	n.mu.Unlock()
+	if busy {
+		r.broadcast(instance.Report{Traffic: true})
+	}
+}
+
+// stats are nil when there is no network.
+func (n *network) stats() *instance.NetStats {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return &instance.NetStats{Sent: n.counts.Sent, Received: n.counts.Received, Queries: n.counts.Queries, Dropped: n.counts.Dropped, Denied: n.denied}
+}
