@@ -23,6 +23,8 @@ type Instance struct {
 	Disk         int64             `json:"disk" doc:"bytes; the writable layer's size"`
 	DiskUsed     int64             `json:"disk_used" doc:"bytes that it takes on the host"`
 	Net          string            `json:"net"`
+	AllowHosts   []string          `json:"allow_hosts"`
+	AllowCIDRs   []string          `json:"allow_cidrs"`
 	Labels       map[string]string `json:"labels"`
 	Backend      string            `json:"backend"`
 	Accelerator  string            `json:"accelerator" doc:"kvm, hvf or tcg"`
@@ -87,7 +89,9 @@ type Create struct {
 	CPUs       int               `json:"cpus,omitempty" minimum:"0"`
 	Memory     int64             `json:"memory,omitempty" minimum:"0" doc:"bytes"`
 	Disk       int64             `json:"disk,omitempty" minimum:"0" doc:"bytes"`
-	Net        string            `json:"net,omitempty"`
+	Net        string            `json:"net,omitempty" enum:",public,lan,none"`
+	AllowHosts []string          `json:"allow_hosts,omitempty" doc:"names, or *. and a name; with one, or a range, only these are reached"`
+	AllowCIDRs []string          `json:"allow_cidrs,omitempty" doc:"ranges of addresses"`
 	Labels     map[string]string `json:"labels,omitempty"`
 	Backend    string            `json:"backend,omitempty"`
 	PauseAfter string            `json:"pause_after,omitempty" doc:"a duration; 0 or never switches it off"`

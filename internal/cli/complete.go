@@ -60,7 +60,7 @@ func secretNames(ctx context.Context, c *client.Client) ([]string, error) {
 var flagWords = map[string][]string{
 	"restart": {"no", "on-failure", "always"},
 	"stream":  {"stdout", "stderr", "system"},
-	"net":     {"none"},
+	"net":     {"public", "lan", "none"},
 }
 
 // complete teaches every command below cmd its arguments and the values of its flags.

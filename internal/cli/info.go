@@ -95,7 +95,7 @@ func resourceRows(i client.Instance) [][]string {
 		{"cpus", fmt.Sprint(i.CPUs)},
 		{"memory", memory},
 		{"disk", config.HumanSize(i.Disk) + ", " + config.HumanSize(i.DiskUsed) + " in use on the host"},
-		{"net", i.Net},
+		{"net", netLine(i)},
 		{"backend", backend(i.Backend, i.Accelerator, i.Isolation)},
 		{"pause after", i.PauseAfter},
 		{"stop after", i.StopAfter},
@@ -105,6 +105,13 @@ func resourceRows(i client.Instance) [][]string {
 		rows = append(rows, []string{"cpu used", i.CPUUsed})
 	}
 	return rows
+}
+
+func netLine(i client.Instance) string {
+	if list := slices.Concat(i.AllowHosts, i.AllowCIDRs); len(list) > 0 {
+		return i.Net + ", only " + strings.Join(list, ", ")
+	}
+	return i.Net
 }
 
 func historyRows(i client.Instance) [][]string {

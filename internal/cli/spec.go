@@ -33,7 +33,9 @@ func (s *spec) bind(cmd *cobra.Command) {
 	f.StringVar(&s.PauseAfter, "pause-after", "", "`TIME` of idling until it pauses, like 60s; 0 or never")
 	f.StringVar(&s.StopAfter, "stop-after", "", "`TIME` of being paused until it stops, like 20m; 0 or never")
 	f.StringVar(&s.Restart, "restart", "", "start it again when its command ends: no, on-failure or always")
-	f.StringVar(&s.Net, "net", "", "its network: none")
+	f.StringVar(&s.Net, "net", "", "what it reaches: public addresses, the lan too, or none; default: as configured")
+	f.StringArrayVar(&s.AllowHosts, "allow-host", nil, "`NAME` or *.NAME it may reach, and nothing that is not listed (many)")
+	f.StringArrayVar(&s.AllowCIDRs, "allow-cidr", nil, "`RANGE` of addresses it may reach, as --allow-host (many)")
 	f.StringArrayVar(&s.labels, "label", nil, "`K=V` to find it by (many)")
 	f.StringVar(&s.Backend, "backend", "", "virtual machine monitor; default: chosen by probing")
 }

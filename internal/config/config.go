@@ -28,6 +28,7 @@ type Config struct {
 	BootTimeout time.Duration // until the harness says hello
 	Backend     string        // "": chosen by probing
 	Image       string        // "": the default image
+	Net         string        // a word of --net
 
 	origins map[string]string
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +52,7 @@ var settings = []setting{
 	duration("boot-timeout", "60s", "how long a guest may take to boot",
 		func(c *Config) *time.Duration { return &c.BootTimeout }),
 	word("backend", "virtual machine monitor; empty chooses by probing", func(c *Config) *string { return &c.Backend }),
+	{"net", egressModes[0], "what an instance reaches: " + strings.Join(egressModes, ", "), parseNet, func(c Config) string { return c.Net }},
 	word("image", "image of an instance; empty is the default image", func(c *Config) *string { return &c.Image }),
 }
 
@@ -90,6 +92,17 @@ func parseCPUs(c *Config, text string) (err error) {
 	if err != nil || c.CPUs < 1 {
 		return invalid(text, "is not a number of processors: 1, 2, ...")
 	}
+	return nil
+}
+
+// egressModes are the words of --net, the default first; package egress says what they mean.
+var egressModes = []string{"public", "lan", "none"}
+
+func parseNet(c *Config, text string) error {
+	if !slices.Contains(egressModes, text) {
+		return invalid(text, "is no network: %s", strings.Join(egressModes, ", "))
+	}
+	c.Net = text
 	return nil
 }
 

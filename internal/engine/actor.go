@@ -19,21 +19,22 @@ type actor struct {
 	box  chan func()
 	gone chan struct{} // closed when the goroutine has ended
 
-	rec     store.Record
-	claim   Claim // nil while the listeners are closed
-	life    Life  // nil unless a VM exists
-	boot    *booting
-	ending  *ending
-	waiting []*waiter // for RUNNING
-	holds   map[string]int
-	active  time.Time // when something last kept it awake
-	cpuAt   time.Time // when the guest last used its processors
-	paused  time.Time // since when it is PAUSED
-	retryAt time.Time // when the restart policy starts it; zero: not
-	guest   instance.Lease
-	waits   []chan<- instance.Exit // told of the next end
-	stale   bool                   // the record was removed: end
-	timer   *time.Timer
+	rec       store.Record
+	claim     Claim // nil while the listeners are closed
+	life      Life  // nil unless a VM exists
+	boot      *booting
+	ending    *ending
+	waiting   []*waiter // for RUNNING
+	holds     map[string]int
+	active    time.Time // when something last kept it awake
+	cpuAt     time.Time // when the guest last used its processors
+	trafficAt time.Time // last report of traffic
+	paused    time.Time // since when it is PAUSED
+	retryAt   time.Time // when the restart policy starts it; zero: not
+	guest     instance.Lease
+	waits     []chan<- instance.Exit // told of the next end
+	stale     bool                   // the record was removed: end
+	timer     *time.Timer
 }
 
 // booting is a start under way.

@@ -11,6 +11,7 @@ import (
 
 	"aegis/client"
 	"aegis/internal/config"
+	"aegis/internal/egress"
 	"aegis/internal/fault"
 	"aegis/internal/instance"
 	"aegis/internal/store"
@@ -91,7 +92,7 @@ func (e *Engine) spec(c client.Create) (instance.Spec, error) {
 	cfg := e.Config
 	s := instance.Spec{
 		Name: c.Name, Image: c.Image, Command: c.Command, Workdir: c.Workdir, User: c.User,
-		Env: maps.Clone(c.Env), Secrets: c.Secrets, Net: "none", Labels: c.Labels,
+		Env: maps.Clone(c.Env), Secrets: c.Secrets, Net: orDefault(c.Net, cfg.Net), AllowHosts: c.AllowHosts, AllowCIDRs: c.AllowCIDRs, Labels: c.Labels,
 		CPUs: orDefault(c.CPUs, cfg.CPUs), Memory: orDefault(c.Memory, cfg.Memory), Disk: orDefault(c.Disk, cfg.Disk),
 		Backend: orDefault(c.Backend, cfg.Backend), PauseAfter: cfg.PauseAfter, StopAfter: cfg.StopAfter,
 		Restart: orDefault(c.Restart, restartNo), Ephemeral: c.Ephemeral, TTY: c.TTY,
@@ -132,8 +133,8 @@ func (e *Engine) checkNames(c client.Create, s instance.Spec) error {
 			return err
 		}
 	}
-	if c.Net != "" && c.Net != "none" {
-		return fault.New(fault.Invalid, "net", what, "network %q is not there yet: a guest has its loopback only, which is \"none\"", c.Net)
+	if _, err := egress.Parse(s.Net, s.AllowHosts, s.AllowCIDRs); err != nil {
+		return err
 	}
 	if !slices.Contains([]string{restartNo, restartOnFailure, restartAlways}, s.Restart) {
 		return fault.New(fault.Invalid, "restart", what, "%.40q is no restart policy: no, on-failure or always", s.Restart)

@@ -233,7 +233,7 @@ func TestRefusalsChangeNothing(t *testing.T) {
 			"tiny":      {client.Create{Name: "p", Memory: 1 << 20}, fault.Invalid},
 			"cpus":      {client.Create{Name: "p", CPUs: 4096}, fault.Invalid},
 			"disk":      {client.Create{Name: "p", Disk: 1}, fault.Invalid},
-			"net":       {client.Create{Name: "p", Net: "public"}, fault.Invalid},
+			"net":       {client.Create{Name: "p", Net: "bridge"}, fault.Invalid},
 			"secret":    {client.Create{Name: "p", Secrets: []string{"NOPE"}}, fault.SecretMissing},
 			"workspace": {client.Create{Name: "p", Workspace: &client.Workspace{Path: "/does/not/exist"}}, fault.Workspace},
 			"file":      {client.Create{Name: "p", Workspace: &client.Workspace{Path: "/etc/passwd"}}, fault.Workspace},

@@ -17,7 +17,7 @@ const (
 	holdCopy       = "copy"
 )
 
-// busyFor is how long after a report of CPU use an instance counts as awake by
+// busyFor is how long after a report of CPU use or traffic an instance counts as awake by
 // it: a shim reports at most every half second.
 const busyFor = 1500 * time.Millisecond
 
@@ -127,6 +127,9 @@ func (a *actor) awake(now time.Time) []string {
 	sort.Strings(reasons)
 	if now.Sub(a.cpuAt) < busyFor {
 		reasons = append(reasons, "guest CPU")
+	}
+	if now.Sub(a.trafficAt) < busyFor {
+		reasons = append(reasons, "guest network")
 	}
 	for _, l := range a.leases(now) {
 		reasons = append(reasons, "lease: "+l.Reason)

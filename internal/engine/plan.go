@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"aegis/internal/config"
+	"aegis/internal/egress"
 	"aegis/internal/fault"
 	"aegis/internal/instance"
 	"aegis/internal/store"
@@ -57,6 +58,9 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 		Instance: rec.ID, Run: run, RunDir: e.Home.Run(run).Dir, LogDir: home.Logs(), LogSize: e.Config.LogSize,
 		Backend: backend.Name, Accelerator: backend.Accelerator, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
 		Disk: home.Disk(), CPUs: spec.CPUs, Memory: spec.Memory, Workspace: spec.Workspace, BootTimeout: e.Config.BootTimeout,
+	}
+	if spec.Net != egress.ModeNone {
+		p.launch.Net = &instance.Net{Mode: spec.Net, AllowHosts: spec.AllowHosts, AllowCIDRs: spec.AllowCIDRs}
 	}
 	p.boots.Start = start(rec, files, secrets)
 	p.boots.Secrets = slices.Sorted(maps.Keys(secrets))

@@ -305,6 +305,9 @@ func (a *actor) heard(report instance.Report) {
 	if report.Busy {
 		a.active, a.cpuAt = now, now
 	}
+	if report.Traffic {
+		a.active, a.trafficAt = now, now
+	}
 	if report.Lease != nil {
 		if a.guest.Held(now) {
 			a.active = now

@@ -56,15 +56,15 @@ func setClock(c wire.Clock) error {
 }
 
 // etcFiles are the instance's own files in /etc, written at each start as docker
-// writes them. There is no network yet, so no name server.
-func etcFiles(hostname, machineID string) map[string]string {
+// writes them.
+func etcFiles(hostname, machineID string, network *wire.Network) map[string]string {
 	return map[string]string{
 		"machine-id": machineID + "\n",
 		"hostname":   hostname + "\n",
 		"hosts": "127.0.0.1\tlocalhost\n" +
 			"127.0.1.1\t" + hostname + "\n" +
 			"::1\tlocalhost ip6-localhost ip6-loopback\n",
-		"resolv.conf": "# this instance has no network\n",
+		"resolv.conf": resolvConf(network),
 	}
 }
 

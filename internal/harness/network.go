@@ -4,9 +4,20 @@ package harness
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"aegis/internal/fault"
+	"aegis/internal/wire"
 )
+
+// device is the name of the guest's one interface beside its loopback.
+const device = "eth0"
 
 // raiseLoopback brings lo up. The kernel gives it 127.0.0.1 and ::1 by itself.
 func raiseLoopback() error {
@@ -25,3 +36,110 @@ func raiseLoopback() error {
 	}
 	return nil
 }
+
+// joinNetwork makes the network device and sets it up. It needs the initramfs, where
+// its drivers are, and so runs before the root is switched.
+func joinNetwork(n *wire.Network) error {
+	if n == nil {
+		return nil
+	}
+	order := "order.net"
+	if n.TAP {
+		order = "order.tap"
+	}
+	if err := loadModules("/modules", order); err != nil {
+		return err
+	}
+	if n.TAP {
+		tap, err := openTAP(device)
+		if err != nil {
+			return err
+		}
+		channel, err := openPort(netPort, bootWait)
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer endOnPanic()
+			pumpFrames(tap, channel)
+		}()
+	}
+	index, err := findDevice(device, bootWait)
+	if err != nil {
+		return err
+	}
+	return setUp(index, n)
+}
+
+// findDevice waits for an interface, whose driver may just have been loaded.
+func findDevice(name string, wait time.Duration) (int, error) {
+	deadline := time.Now().Add(wait)
+	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		if i, err := net.InterfaceByName(name); err == nil {
+			return i.Index, nil
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("find device %q: there is none after %s", name, wait)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// setUp gives the device its addresses and routes.
+func setUp(index int, n *wire.Network) error {
+	mac, err := net.ParseMAC(n.MAC)
+	if err != nil {
+		return fault.New(fault.Invalid, "", "", "hardware address %.40q is none", n.MAC)
+	}
+	for key, value := range map[string]string{"accept_ra": "0", "addr_gen_mode": "1"} { // what speaks unasked
+		os.WriteFile("/proc/sys/net/ipv6/conf/"+device+"/"+key, []byte(value), 0)
+	}
+	nl, err := openNetlink()
+	if err != nil {
+		return err
+	}
+	defer nl.close()
+	if err := nl.link(index, mac, n.MTU); err != nil {
+		return fmt.Errorf("set up device %q: %w", device, err)
+	}
+	for _, text := range n.Addresses {
+		p, err := netip.ParsePrefix(text)
+		if err == nil {
+			err = nl.address(index, p)
+		}
+		if err != nil {
+			return fmt.Errorf("add address %.60q: %w", text, err)
+		}
+	}
+	for _, text := range n.Gateways {
+		g, err := netip.ParseAddr(text)
+		if err == nil {
+			err = nl.route(index, g)
+		}
+		if err != nil {
+			return fmt.Errorf("add route by %.60q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// resolvConf is resolv.conf(5) for a network, or for none.
+func resolvConf(n *wire.Network) string {
+	if n == nil {
+		return "# this instance has no network\n"
+	}
+	var b strings.Builder
+	for _, s := range n.Servers {
+		fmt.Fprintf(&b, "nameserver %s\n", oneLine(s))
+	}
+	if len(n.Search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", oneLine(strings.Join(n.Search, " ")))
+	}
+	if len(n.Options) > 0 {
+		fmt.Fprintf(&b, "options %s\n", oneLine(strings.Join(n.Options, " ")))
+	}
+	return b.String()
+}
+
+// oneLine keeps a value from beginning a line of its own.
+func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) }

@@ -109,14 +109,14 @@ func TestEtc(t *testing.T) {
 	os.Symlink(outside, filepath.Join(dir, "resolv.conf"))
 	os.WriteFile(filepath.Join(dir, "hosts"), []byte("old"), 0o600)
 	for range 2 {
-		if err := writeEtc(dir, etcFiles("box", strings.Repeat("a", 32))); err != nil {
+		if err := writeEtc(dir, etcFiles("box", strings.Repeat("a", 32), nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if text, _ := os.ReadFile(outside); string(text) != "mine" {
 		t.Errorf("the link was followed: %q", text)
 	}
-	for name, want := range etcFiles("box", strings.Repeat("a", 32)) {
+	for name, want := range etcFiles("box", strings.Repeat("a", 32), nil) {
 		if text, _ := os.ReadFile(filepath.Join(dir, name)); string(text) != want {
 			t.Errorf("%s holds %q", name, text)
 		}

@@ -36,6 +36,10 @@ func (m *vm) become(start wire.Start, mark func(string)) (*cgroups, error) {
 		return nil, err
 	}
 	mark("disks")
+	if err := joinNetwork(start.Network); err != nil {
+		return nil, err
+	}
+	mark("network")
 	if m.initramfs, err = switchRoot(); err != nil {
 		return nil, err
 	}
@@ -78,7 +82,7 @@ func furnish(start wire.Start) (*cgroups, error) {
 			say("make %q: %v", link, err)
 		}
 	}
-	if err := writeEtc("/etc", etcFiles(start.Hostname, start.MachineID)); err != nil {
+	if err := writeEtc("/etc", etcFiles(start.Hostname, start.MachineID, start.Network)); err != nil {
 		say("write /etc: %v", err)
 	}
 	if err := raiseLoopback(); err != nil {

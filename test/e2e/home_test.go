@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,12 +46,13 @@ func TestMain(m *testing.M) {
 
 // home is one AEGIS_HOME with its daemon.
 type home struct {
-	t    *testing.T
-	bin  string // where its programs are
-	dir  string
-	cwd  string      // where commands run
-	last *undo.Stack // runs when the daemon has ended
-	env  []string
+	t      *testing.T
+	bin    string // where its programs are
+	dir    string
+	cwd    string      // where commands run
+	last   *undo.Stack // runs when the daemon has ended
+	within []string    // the command that runs its commands somewhere else
+	env    []string
 }
 
 // newHome makes a home whose daemon, processes and files are gone after the test.
@@ -150,7 +152,8 @@ func (h *home) run(stdin string, args ...string) result {
 }
 
 func (h *home) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "aegis"), args...)
+	line := append(append(slices.Clone(h.within), filepath.Join(h.bin, "aegis")), args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir, cmd.Env = h.cwd, h.env
 	return cmd
 }

@@ -65,7 +65,7 @@ func TestMainJob(t *testing.T) {
 	})
 	t.Run("it says what it is", func(t *testing.T) {
 		info := h.info("web")
-		if info.State != "RUNNING" || info.Net != "none" || info.Isolation == "" || info.Accelerator == "" || len(info.Secrets) != 1 {
+		if info.State != "RUNNING" || info.Net != "public" || info.Isolation == "" || info.Accelerator == "" || len(info.Secrets) != 1 {
 			t.Errorf("info: %+v", info)
 		}
 	})

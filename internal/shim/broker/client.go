@@ -17,7 +17,9 @@ import (
 type Client struct {
 	conn *net.UnixConn
 
-	mu      sync.Mutex // also keeps requests whole
+	writing sync.Mutex // keeps requests whole; never taken with mu, which replies need
+
+	mu      sync.Mutex
 	last    uint32
 	waiting map[uint32]chan result
 	over    error
@@ -87,8 +89,8 @@ func (c *Client) ask(ctx context.Context, req request) (result, error) {
 	c.last++
 	req.ID = c.last
 	c.waiting[req.ID] = to
-	err := wire.WriteMessage(c.conn, req, maxRequest)
 	c.mu.Unlock()
+	err := c.write(req)
 	if err == nil {
 		select {
 		case res := <-to:
@@ -130,9 +132,13 @@ func (c *Client) Resolve(ctx context.Context, name string, qtype uint16) ([]byte
 
 // Count tells the counters.
 func (c *Client) Count(counts Counts) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return wire.WriteMessage(c.conn, request{Counts: &counts}, maxRequest)
+	return c.write(request{Counts: &counts})
+}
+
+func (c *Client) write(req request) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return wire.WriteMessage(c.conn, req, maxRequest)
 }
 
 // reader reads bytes, and keeps the sockets that come with them in order.

@@ -21,12 +21,19 @@ type plan struct {
 	console int
 	ports   []portArg
 	disks   []diskArg
+	nic     *nicArg
 	args    []string
 }
 
 type portArg struct {
 	name string
 	fd   int
+}
+
+type nicArg struct {
+	fd  int
+	mac string
+	mtu int
 }
 
 type diskArg struct {
@@ -67,6 +74,11 @@ func (p plan) command() []string {
 			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,"+
 				"file.driver=file,file.filename=/dev/fdset/%d,file.discard=unmap", i, onOff(disk.readOnly), i),
 			"-device", fmt.Sprintf("virtio-blk-device,drive=disk%d,serial=%s,werror=report,rerror=report", i, disk.serial))
+	}
+	if p.nic != nil {
+		args = append(args,
+			"-netdev", fmt.Sprintf("stream,id=net0,server=off,addr.type=fd,addr.str=%d", p.nic.fd),
+			"-device", fmt.Sprintf("virtio-net-device,netdev=net0,mac=%s,host_mtu=%d", p.nic.mac, p.nic.mtu))
 	}
 	return args
 }
@@ -121,7 +133,7 @@ func onOff(b bool) string {
 }
 
 // newPlan numbers the descriptors: pass gives the number that a file will have in
-// the monitor. ends are the monitor's sides of the console and of cfg.Ports.
+// the monitor. ends are the monitor's sides of cfg.Ports, and of the NIC behind them.
 func newPlan(cfg vmm.Config, console *os.File, ends []*os.File, pass func(*os.File) int) plan {
 	p := plan{
 		cpus:    cfg.CPUs,
@@ -133,6 +145,9 @@ func newPlan(cfg vmm.Config, console *os.File, ends []*os.File, pass func(*os.Fi
 	}
 	for i, port := range cfg.Ports {
 		p.ports = append(p.ports, portArg{port.Name, pass(ends[i])})
+	}
+	if cfg.NIC != nil {
+		p.nic = &nicArg{pass(ends[len(cfg.Ports)]), cfg.NIC.MAC.String(), cfg.NIC.MTU}
 	}
 	for _, disk := range cfg.Disks {
 		p.disks = append(p.disks, diskArg{disk.Serial, pass(disk.File), disk.ReadOnly})

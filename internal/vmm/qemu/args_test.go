@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -28,7 +29,8 @@ func TestCommand(t *testing.T) {
 		CPUs: 2, Memory: 300 << 20, Args: []string{"a=b"},
 		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS},
 		Disks: []vmm.Disk{{Serial: "base", ReadOnly: true}, {Serial: "disk"}},
-	}, nil, make([]*os.File, 2), func(*os.File) int { next++; return next })
+		NIC:   &vmm.NIC{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 65520},
+	}, nil, make([]*os.File, 3), func(*os.File) int { next++; return next })
 	p.accel, p.major, p.tscKHz = TCG, 7, 2300000
 	args := p.command()
 	for _, want := range []struct {
@@ -41,7 +43,7 @@ func TestCommand(t *testing.T) {
 		{"-append", 0, "no_timer_check tsc_early_khz=2300000 tsc=reliable a=b"},
 		{"-chardev", 0, "socket,id=console,fd=5"},
 		{"-chardev", 2, "socket,id=port1,fd=7"}, {"-device", 2, "chardev=port1,nr=2,name=aegis.fs"},
-		{"-add-fd", 1, "set=1,fd=9"}, {"-blockdev", 0, "read-only=on"}, {"-blockdev", 1, "read-only=off"},
+		{"-add-fd", 1, "set=1,fd=10"}, {"-netdev", 0, "addr.type=fd,addr.str=8"}, {"-device", 5, "mac=02:00:00:00:00:01,host_mtu=65520"}, {"-blockdev", 0, "read-only=on"}, {"-blockdev", 1, "read-only=off"},
 		{"-device", 4, "drive=disk1,serial=disk,werror=report"},
 	} {
 		if got := after(args, want.flag, want.n); !strings.Contains(got, want.text) {
@@ -73,6 +75,11 @@ func TestCheckRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*vmm.Config){
+		"NIC without address": func(c *vmm.Config) { c.NIC = &vmm.NIC{MTU: 1500} },
+		"NIC without MTU":     func(c *vmm.Config) { c.NIC = &vmm.NIC{MAC: make(net.HardwareAddr, 6)} },
+		"NIC and its port": func(c *vmm.Config) {
+			c.NIC, c.Ports = &vmm.NIC{MAC: make(net.HardwareAddr, 6), MTU: 1500}, []vmm.Port{vmm.PortNet}
+		},
 		"no kernel":           func(c *vmm.Config) { c.Kernel = nil },
 		"no initramfs":        func(c *vmm.Config) { c.Initrd = nil },
 		"no processor":        func(c *vmm.Config) { c.CPUs = 0 },

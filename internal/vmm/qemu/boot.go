@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 
 	"aegis/internal/undo"
 	"aegis/internal/vmm"
@@ -51,7 +52,7 @@ func (b *Backend) boot(ctx context.Context, cfg vmm.Config) (*machine, error) {
 	channels := newChannels()
 	failed.Add(channels.close)
 	var ends []*os.File
-	for _, port := range cfg.Ports {
+	for _, port := range streams(cfg) {
 		end, err := channels.add(port)
 		if err != nil {
 			return nil, err
@@ -86,6 +87,14 @@ func (b *Backend) boot(ctx context.Context, cfg vmm.Config) (*machine, error) {
 	failed.Keep()
 	ours.Run()
 	return newMachine(proc, channels, relay(console, sink(cfg.Console)), relay(stderr, sink(cfg.Log))), nil
+}
+
+// streams are the channels that a VM gets: its ports, and its device's frames.
+func streams(cfg vmm.Config) []vmm.Port {
+	if cfg.NIC == nil {
+		return cfg.Ports
+	}
+	return append(slices.Clone(cfg.Ports), vmm.PortNet)
 }
 
 // sink lets a caller leave out a writer.

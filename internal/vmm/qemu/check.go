@@ -30,6 +30,9 @@ func check(cfg vmm.Config) error {
 		}
 		names[port.Name] = true
 	}
+	if nic := cfg.NIC; nic != nil && (names[vmm.PortNet.Name] || len(nic.MAC) != 6 || nic.MTU < 1280 || nic.MTU > 65535) {
+		return fmt.Errorf("network device %v is none, or its channel is a port too", *nic)
+	}
 	serials := map[string]bool{}
 	for _, disk := range cfg.Disks {
 		if disk.File == nil || !serialPattern.MatchString(disk.Serial) || serials[disk.Serial] {
