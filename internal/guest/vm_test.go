@@ -81,6 +81,7 @@ type booted struct {
 	disk    string
 	shared  string // the workspace
 	image   image.Image
+	network *wire.Network
 }
 
 func open(t *testing.T, name string, flag int) *os.File {
@@ -110,7 +111,7 @@ func harnessInitrd(t *testing.T, k kernel.Kernel) string {
 	return initrd
 }
 
-func boot(t *testing.T, disk string) *booted {
+func boot(t *testing.T, disk string, more ...vmm.Port) *booted {
 	t.Helper()
 	k, img := assets(t)
 	b := &booted{console: &tail{}, disk: disk, shared: t.TempDir(), image: img}
@@ -120,7 +121,7 @@ func boot(t *testing.T, disk string) *booted {
 		Initrd:  open(t, harnessInitrd(t, k), os.O_RDONLY),
 		CPUs:    1,
 		Memory:  512 << 20,
-		Ports:   []vmm.Port{vmm.PortControl, vmm.PortFS},
+		Ports:   append([]vmm.Port{vmm.PortControl, vmm.PortFS}, more...),
 		Console: b.console,
 		Log:     b.console,
 		Disks: []vmm.Disk{
@@ -180,6 +181,7 @@ func (b *booted) start(t *testing.T, p wire.Process) (*guest.Process, error) {
 		MachineID: strings.Repeat("0a", 16),
 		Root:      wire.Root{Base: "base", Disk: "disk", BaseType: b.image.Type},
 		Workspace: &wire.Workspace{},
+		Network:   b.network,
 		BaseEnv:   map[string]string{"API_KEY": "for-the-process"},
 		Main:      p,
 	})

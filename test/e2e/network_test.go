@@ -129,36 +129,7 @@ func fetch(url string) string {
 func TestNetwork(t *testing.T) {
 	h := newHome(t)
 	h.online()
-	const page = "hello from outside\n"
-	t.Run("public", func(t *testing.T) {
-		h := h.of(t)
-		h.ok("instance", "start", "--name", "open", "--pause-after", "never")
-		sh := func(script string) string { return h.run("", "exec", "open", "--", "sh", "-c", script).stdout }
-		for _, url := range []string{webAddr, "web.test", "web", "listed.hosts.test"} {
-			if got := sh(fetch("http://" + url + "/")); got != page {
-				t.Errorf("%s: %q", url, got)
-			}
-		}
-		for _, url := range []string{lanAddr, "lan.test", ownAddr + ":8000", "own.test:8000", "meta.test", "10.211.212.1:8000"} {
-			if got := sh(fetch("http://" + url + "/")); !strings.Contains(got, "connect") && !strings.Contains(got, "Connect") {
-				t.Errorf("%s: %q", url, got)
-			}
-		}
-		if got := sh("curl -sS -m 60 http://web.test/big | wc -c"); strings.TrimSpace(got) != "8388608" {
-			t.Errorf("a download of 8 MiB has %q bytes", got)
-		}
-		udp := `python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20); s.sendto(b"over udp", ("` + webAddr + `", 7)); print(s.recv(99))'`
-		if got := sh(udp + " 2>&1"); !strings.Contains(got, "over udp") {
-			t.Errorf("UDP: %q", got)
-		}
-		log := h.ok("logs", "open", "--stream", "system")
-		for _, line := range []string{"denied tcp " + lanAddr + ":80 (private)", "denied tcp " + ownAddr + ":8000 (host)", "denied tcp 169.254.169.254:80 (metadata)"} {
-			if !strings.Contains(log, line) {
-				t.Errorf("the log lacks %q:\n%s", line, log)
-			}
-		}
-		h.ok("instance", "delete", "--force", "open")
-	})
+	t.Run("public", func(t *testing.T) { publicNetwork(t, h.of(t)) })
 	t.Run("lan", func(t *testing.T) {
 		h := h.of(t)
 		got := h.run("", "run", "--net", "lan", "--", "sh", "-c", fetch("http://lan.test/")+fetch("http://"+ownAddr+":8000/")).stdout
@@ -197,6 +168,39 @@ func TestNetwork(t *testing.T) {
 		h.state("busy", "PAUSED", 90*time.Second)
 		h.ok("instance", "delete", "--force", "busy")
 	})
+}
+
+// page is what the web server of the test's internet answers.
+const page = "hello from outside\n"
+
+// publicNetwork is what an instance reaches without any flag, and what not.
+func publicNetwork(t *testing.T, h *home) {
+	h.ok("instance", "start", "--name", "open", "--pause-after", "never")
+	sh := func(script string) string { return h.run("", "exec", "open", "--", "sh", "-c", script).stdout }
+	for _, url := range []string{webAddr, "web.test", "web", "listed.hosts.test"} {
+		if got := sh(fetch("http://" + url + "/")); got != page {
+			t.Errorf("%s: %q", url, got)
+		}
+	}
+	for _, url := range []string{lanAddr, "lan.test", ownAddr + ":8000", "own.test:8000", "meta.test", "10.211.212.1:8000"} {
+		if got := sh(fetch("http://" + url + "/")); !strings.Contains(got, "connect") && !strings.Contains(got, "Connect") {
+			t.Errorf("%s: %q", url, got)
+		}
+	}
+	if got := sh("curl -sS -m 60 http://web.test/big | wc -c"); strings.TrimSpace(got) != "8388608" {
+		t.Errorf("a download of 8 MiB has %q bytes", got)
+	}
+	udp := `python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20); s.sendto(b"over udp", ("` + webAddr + `", 7)); print(s.recv(99))'`
+	if got := sh(udp + " 2>&1"); !strings.Contains(got, "over udp") {
+		t.Errorf("UDP: %q", got)
+	}
+	log := h.ok("logs", "open", "--stream", "system")
+	for _, line := range []string{"denied tcp " + lanAddr + ":80 (private)", "denied tcp " + ownAddr + ":8000 (host)", "denied tcp 169.254.169.254:80 (metadata)"} {
+		if !strings.Contains(log, line) {
+			t.Errorf("the log lacks %q:\n%s", line, log)
+		}
+	}
+	h.ok("instance", "delete", "--force", "open")
 }
 
 // of is the same home for a subtest.
