@@ -60,7 +60,7 @@ func Serve(ctx context.Context, frames net.Conn, cfg Config) error {
 		n.send(frames)
 		cancel()
 	}()
-	if err := n.receive(frames); err != nil && err != io.EOF && ctx.Err() == nil {
+	if err := n.receive(frames); err != io.EOF && ctx.Err() == nil {
 		return err
 	}
 	return nil
@@ -146,7 +146,7 @@ func protocol(a netip.Addr) tcpip.NetworkProtocolNumber {
 	return ipv6.ProtocolNumber
 }
 
-// receive gives the guest's frames to the stack.
+// receive gives the guest's frames to the stack, until it returns why there are no more.
 func (n *network) receive(r io.Reader) error {
 	frames := newFrameReader(r)
 	for {
