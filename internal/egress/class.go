@@ -92,8 +92,6 @@ func compile(rows []row) []compiled {
 // guest has no need of these forms. A zone makes it LinkLocal.
 func Classify(a netip.Addr) Class {
 	switch {
-	case a.Is4In6():
-		return Translated // netip.Prefix contains no such address
 	case a.Zone() != "":
 		return LinkLocal
 	case !a.IsValid():

@@ -73,7 +73,8 @@ func (z zone) serve(t *testing.T) netip.AddrPort {
 			}
 			good := z.reply(buf[:n], true)
 			forged := append([]byte(nil), good...)
-			forged[0] ^= 0xff // an ID that was not asked for comes first
+			forged[0] ^= 0xff // an ID that was not asked for comes first, with another answer
+			forged[len(forged)-1] ^= 0xff
 			packets.WriteTo(forged, from)
 			packets.WriteTo(good, from)
 		}
