@@ -69,11 +69,36 @@ type VM interface {
 	Close() error
 }
 
-// Snapshotter makes and restores templates.
+// Snapshotter makes templates of VMs, and VMs of templates. A template is a directory
+// of the backend's own files, private to the user, that nothing changes once Save has
+// returned: any number of VMs may be restored from it at once, copy-on-write.
+//
+// What a template was made of is in its key, which is the caller's affair: Restore
+// trusts that cfg has the shape of the Config that was booted, and that Version gave
+// the same.
 type Snapshotter interface {
 	// Version changes whenever an older template can't be restored any more: the
-	// monitor's version, its build, the processor. It is part of a template's key.
+	// monitor's version, its build, the processor, its clock's rate. It is part of a
+	// template's key.
 	Version(ctx context.Context) (string, error)
+
+	// Save writes vm, which this backend booted with Config.Template set, as a template
+	// into that directory, and ends it. The guest must have nothing writable mounted
+	// and every channel must be quiet: what is in flight is lost. On an error the
+	// directory holds no template; vm is closed in any case.
+	Save(ctx context.Context, vm VM) error
+
+	// Restore returns when a VM of the template in dir runs. cfg is as for Boot, with
+	// the same CPUs, memory, ports, NIC and disks by serial; Kernel, Initrd, Args and
+	// Template are not used, and the disks' files are the new VM's own. On an error
+	// everything that was made is undone.
+	Restore(ctx context.Context, dir string, cfg Config) (VM, error)
+
+	// Replace puts another file behind the disk with this serial; its size may differ.
+	// The guest must not have the disk mounted, and must have dropped what it
+	// remembers of it: the monitor can't know, and swaps without a word. The caller
+	// may close file afterwards. A VM of this backend, booted or restored.
+	Replace(ctx context.Context, vm VM, serial string, file *os.File) error
 }
 
 // Caps is what a backend can do, as data.
@@ -116,6 +141,10 @@ type Config struct {
 	Ports  []Port
 	NIC    *NIC // nil: none; only where Caps.NIC holds
 
+	// Template, when set, is an empty directory on a disk with room for Memory: the VM
+	// can be saved there (Snapshotter). It is for Boot alone.
+	Template string
+
 	// Console receives what the guest's kernel and harness print, until Done. A
 	// slow writer must not be able to stop the guest: bytes may be dropped.
 	Console io.Writer
@@ -134,6 +163,6 @@ type NIC struct {
 // Disk is a raw image that becomes a virtio block device.
 type Disk struct {
 	Serial   string   // how the guest finds it: at most 20 bytes, [a-z0-9-]
-	File     *os.File // opened for what ReadOnly says
+	File     *os.File // opened for what ReadOnly says; nil: zeros, for a later Replace
 	ReadOnly bool
 }
