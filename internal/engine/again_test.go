@@ -232,3 +232,20 @@ func TestRestart(t *testing.T) {
 		}
 	})
 }
+
+// A stop also ends what has not begun: the start that a policy has put off.
+func TestStopOfAHeldBackInstance(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.started(client.Create{Name: "svc", Restart: "always"})
+		for range quickEnds {
+			w.launcher.only(t).die(instance.Exit{Reason: instance.Exited, Code: 1})
+			synctest.Wait()
+		}
+		w.want("svc", "STOPPED")
+		if err := w.Stop(t.Context(), "svc", 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		w.want("svc", "STOPPED")
+	})
+}

@@ -51,6 +51,7 @@ func (e *Engine) stop(ctx context.Context, a *actor, grace time.Duration) error 
 
 // deafen closes the listeners, for a stop that its user asked for.
 func (a *actor) deafen() error {
+	a.retryAt = time.Time{} // also of one that its policy was about to start
 	if a.claim != nil {
 		a.claim.Rest()
 		a.claim.Drain()
