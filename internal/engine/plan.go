@@ -55,12 +55,14 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	home := e.Home.Instance(rec.ID)
 	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk}
 	p.launch = instance.Launch{
-		Instance: rec.ID, Run: run, RunDir: e.Home.Run(run).Dir, LogDir: home.Logs(), LogSize: e.Config.LogSize,
+		Run: run, RunDir: e.Home.Run(run).Dir,
 		Backend: backend.Name, Accelerator: backend.Accelerator, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
-		Disk: home.Disk(), CPUs: spec.CPUs, Memory: spec.Memory, Workspace: spec.Workspace, BootTimeout: e.Config.BootTimeout,
+		CPUs: spec.CPUs, Memory: spec.Memory, BootTimeout: e.Config.BootTimeout,
+		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Workspace: spec.Workspace},
 	}
 	if spec.Net != egress.ModeNone {
-		p.launch.Net = &instance.Net{Mode: spec.Net, AllowHosts: spec.AllowHosts, AllowCIDRs: spec.AllowCIDRs}
+		p.launch.NIC = true
+		p.launch.Assignment.Net = &instance.Net{Mode: spec.Net, AllowHosts: spec.AllowHosts, AllowCIDRs: spec.AllowCIDRs}
 	}
 	p.boots.Start = start(rec, files, secrets)
 	p.boots.Secrets = slices.Sorted(maps.Keys(secrets))
@@ -180,15 +182,16 @@ func checkWorkspace(w *instance.Workspace) error {
 
 // makeDisk gives an instance its writable layer and its log's directory, once.
 func (e *Engine) makeDisk(ctx context.Context, p *plan) error {
-	if err := os.MkdirAll(p.launch.LogDir, 0o700); err != nil {
+	to := p.launch.Assignment
+	if err := os.MkdirAll(to.LogDir, 0o700); err != nil {
 		return err
 	}
-	if _, err := os.Stat(p.launch.Disk); err == nil {
+	if _, err := os.Stat(to.Disk); err == nil {
 		return nil
 	}
-	if err := e.Assets.Disk(ctx, p.launch.Disk, p.disk); err != nil {
-		os.Remove(p.launch.Disk)
-		return fault.New(fault.As(err).Kind, filepath.Base(p.launch.Disk), "make the disk", "%w", err)
+	if err := e.Assets.Disk(ctx, to.Disk, p.disk); err != nil {
+		os.Remove(to.Disk)
+		return fault.New(fault.As(err).Kind, filepath.Base(to.Disk), "make the disk", "%w", err)
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import "time"
 
 // RunStatus is what a shim says of its run to a daemon that begins to watch it.
 type RunStatus struct {
-	Started bool   `json:"started"` // the command runs
-	Paused  bool   `json:"paused"`
-	PID     int    `json:"pid"`             // of the shim
-	Lease   *Lease `json:"lease,omitempty"` // the last that the guest took, if any; it may be over
+	Instance string `json:"instance,omitempty"` // whose run it is; "" while it is nobody's: it can be killed
+	Ready    bool   `json:"ready"`              // a pooled run that waits for its assignment
+	Started  bool   `json:"started"`            // the command runs
+	Paused   bool   `json:"paused"`
+	PID      int    `json:"pid"`             // of the shim
+	Lease    *Lease `json:"lease,omitempty"` // the last that the guest took, if any; it may be over
 }
 
 // RunStats are a run's figures, as the host sees them.
@@ -37,6 +39,7 @@ type ProcessSize struct {
 
 // Report is what a shim tells its watcher. Exactly one field is set.
 type Report struct {
+	Ready   bool   `json:"ready,omitempty"`   // a pooled run waits for its assignment from now on
 	Busy    bool   `json:"busy,omitempty"`    // the guest used its processors above noise just now
 	Traffic bool   `json:"traffic,omitempty"` // the guest's network carried payload just now
 	Lease   *Lease `json:"lease,omitempty"`   // the guest took or released its lease; of several the last counts

@@ -1,15 +1,13 @@
 // Package instance is the domain: what an instance is, which states it has and
 // what moves it between them. It is pure: no clock, no disk, no network. The
 // engine acts on what it decides; the store keeps its values; the shim gets a
-// Launch.
+// Launch and an Assignment.
 package instance
 
 import (
 	"net"
 	"strconv"
 	"time"
-
-	"aegis/internal/wire"
 )
 
 // Spec is what a user asked for. It does not change after creation.
@@ -78,6 +76,8 @@ const (
 	BootFailed = "boot-failed" // the command never began
 	VMDied     = "vm-died"     // monitor, helper or shim ended
 	GuestPanic = "guest-panic" // the guest's kernel panicked
+
+	Saved = "saved" // a template's maker left it; no instance's
 )
 
 // Exit is how the last life of an instance ended.
@@ -88,45 +88,6 @@ type Exit struct {
 	Error  string    `json:"error"` // for boot-failed and vm-died: the text
 	At     time.Time `json:"at"`
 }
-
-// Launch is all that a shim needs to make one life of an instance, but for the
-// environment, which may hold secrets and comes over the shim's socket. It is
-// written to the shim's standard input.
-type Launch struct {
-	Instance string // ID
-	Run      string // ID of this life
-	RunDir   string // absolute, private, exists
-	LogDir   string // absolute, exists
-	LogSize  int64  // bytes, cap of the instance's log
-
-	Backend     string // name in vmm/all
-	Accelerator string // as the daemon measured it: vmm.Caps.Accelerator
-	Kernel      string // file
-	Initrd      string // file
-	Base        string // file: read-only root image
-	BaseType    string // "ext4" or "erofs"
-	Disk        string // file: the instance's writable layer
-	CPUs        int
-	Memory      int64
-	Workspace   *Workspace
-	Net         *Net // nil: none
-
-	BootTimeout time.Duration // until the harness says hello
-}
-
-// Boots is the message that starts the command: it holds secrets, goes to the
-// shim over its socket and on to the guest, and is never written anywhere.
-type Boots struct {
-	Start    wire.Start `json:"start"`
-	Secrets  []string   `json:"secrets"`  // which names of Start.BaseEnv are secrets: the log hides their values
-	Attached bool       `json:"attached"` // the connection carries the command's frames
-}
-
-// Serial numbers by which a guest finds its disks.
-const (
-	SerialBase = "aegis-base"
-	SerialDisk = "aegis-disk"
-)
 
 // URL is where a client on this host reaches the port. A port on every address is
 // reached through loopback.

@@ -39,7 +39,7 @@ func TestBootFails(t *testing.T) {
 }
 
 func TestMissingDisk(t *testing.T) {
-	w := begin(t, script{}, func(l *instance.Launch) { l.Disk += "-not" })
+	w := begin(t, script{}, func(l *instance.Launch) { l.Assignment.Disk += "-not" })
 	wantFailed(t, w, "no such file")
 }
 

@@ -31,11 +31,11 @@ type network struct {
 }
 
 // newNetwork is nil when the instance has no network.
-func newNetwork(launch instance.Launch, caps vmm.Caps) *network {
-	if launch.Net == nil {
+func newNetwork(to instance.Assignment, caps vmm.Caps) *network {
+	if to.Net == nil {
 		return nil
 	}
-	return &network{mac: hardwareAddress(launch.Instance), nic: caps.NIC, ipv6: broker.HasIPv6()}
+	return &network{mac: hardwareAddress(to.Instance), nic: caps.NIC, ipv6: broker.HasIPv6()}
 }
 
 // hardwareAddress is an instance's own, the same at each start: locally
@@ -79,7 +79,8 @@ func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
 	if r.network == nil {
 		return nil
 	}
-	rules, err := egress.Parse(r.launch.Net.Mode, r.launch.Net.AllowHosts, r.launch.Net.AllowCIDRs)
+	to := r.launch.Assignment.Net
+	rules, err := egress.Parse(to.Mode, to.AllowHosts, to.AllowCIDRs)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 	"aegis/internal/wire"
 )
 
-func withNetwork(l *instance.Launch) { l.Net = &instance.Net{Mode: egress.ModePublic} }
+func withNetwork(l *instance.Launch) { l.Assignment.Net = &instance.Net{Mode: egress.ModePublic} }
 
 // The guest is told its network in the message that starts it, and the monitor's lack of
 // a device makes it a TAP.
@@ -33,7 +33,7 @@ func TestGuestIsToldItsNetwork(t *testing.T) {
 	if n == nil || !n.TAP || n.MTU != 65520 || len(n.Addresses) == 0 || len(n.Servers) != 1 {
 		t.Errorf("%+v", n)
 	}
-	if mac, err := net.ParseMAC(n.MAC); err != nil || mac[0] != 2 || n.MAC != hardwareAddress(w.launch.Instance).String() {
+	if mac, err := net.ParseMAC(n.MAC); err != nil || mac[0] != 2 || n.MAC != hardwareAddress(w.launch.Assignment.Instance).String() {
 		t.Errorf("hardware address %s, %v", n.MAC, err)
 	}
 	if s := w.network.stats(); s == nil || s.Denied != 0 {

@@ -133,13 +133,13 @@ func beginWith(t *testing.T, backend vmm.Backend, set func(*instance.Launch)) *w
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	launch := instance.Launch{Instance: "inst-aaaaaaaaaaaa", Run: "run-aaaaaaaaaaaa", RunDir: dir,
-		LogDir: filepath.Join(dir, "log"), LogSize: 1 << 30, Kernel: empty, Initrd: empty, Base: empty, Disk: empty,
-		CPUs: 1, Memory: 1 << 20, BootTimeout: patience}
+	launch := instance.Launch{Run: "run-aaaaaaaaaaaa", RunDir: dir, Kernel: empty, Initrd: empty, Base: empty,
+		CPUs: 1, Memory: 1 << 20, BootTimeout: patience,
+		Assignment: &instance.Assignment{Instance: "inst-aaaaaaaaaaaa", LogDir: filepath.Join(dir, "log"), LogSize: 1 << 30, Disk: empty}}
 	if set != nil {
 		set(&launch)
 	}
-	log, err := logs.Open(launch.LogDir, launch.Instance, launch.LogSize)
+	log, err := logs.Open(launch.Assignment.LogDir, launch.Assignment.Instance, launch.Assignment.LogSize)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 func withWorkspace(t *testing.T) func(*instance.Launch) {
 	dir := t.TempDir()
-	return func(l *instance.Launch) { l.Workspace = &instance.Workspace{Path: dir} }
+	return func(l *instance.Launch) { l.Assignment.Workspace = &instance.Workspace{Path: dir} }
 }
 
 func TestHelperDies(t *testing.T) {
@@ -63,7 +63,7 @@ func TestHelperEndsWithTheRun(t *testing.T) {
 }
 
 func TestMissingWorkspace(t *testing.T) {
-	w := begin(t, script{}, func(l *instance.Launch) { l.Workspace = &instance.Workspace{Path: "/does/not/exist"} })
+	w := begin(t, script{}, func(l *instance.Launch) { l.Assignment.Workspace = &instance.Workspace{Path: "/does/not/exist"} })
 	wantFailed(t, w, "no such file")
 }
 

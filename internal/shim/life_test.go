@@ -34,7 +34,7 @@ func on(op wire.Op, f operation) script { return script{on: map[wire.Op]operatio
 // lines is what the log's files hold.
 func (w *world) lines() string {
 	w.t.Helper()
-	files, _ := filepath.Glob(filepath.Join(w.launch.LogDir, "*"))
+	files, _ := filepath.Glob(filepath.Join(w.launch.Assignment.LogDir, "*"))
 	var all strings.Builder
 	for _, file := range files {
 		body, err := os.ReadFile(file)

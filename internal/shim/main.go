@@ -2,6 +2,7 @@ package shim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -59,7 +60,11 @@ func shimMain() error {
 	if err != nil {
 		return err
 	}
-	log, err := logs.Open(launch.LogDir, launch.Instance, launch.LogSize)
+	to := launch.Assignment
+	if to == nil || launch.Template != "" {
+		return errors.New("templates and pooled runs are not there yet")
+	}
+	log, err := logs.Open(to.LogDir, to.Instance, to.LogSize)
 	if err != nil {
 		return err
 	}

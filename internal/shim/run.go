@@ -123,7 +123,7 @@ func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
 	}
 	cfg := vmm.Config{Dir: r.dir.VMM(), CPUs: r.launch.CPUs, Memory: r.launch.Memory,
 		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Console: r.console, Log: &capped{w: os.Stderr, left: monitorLog}}
-	if r.network = newNetwork(r.launch, backend.Caps()); r.network != nil {
+	if r.network = newNetwork(*r.launch.Assignment, backend.Caps()); r.network != nil {
 		r.network.add(&cfg)
 	}
 	var err error
@@ -140,7 +140,7 @@ func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk, err := open(r.launch.Disk, os.O_RDWR)
+	disk, err := open(r.launch.Assignment.Disk, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
@@ -165,13 +165,13 @@ func (r *run) open(ctx context.Context, vm vmm.VM) error {
 		case <-ctx.Done():
 		}
 	}()
-	if r.launch.Workspace != nil {
+	if share := r.launch.Assignment.Workspace; share != nil {
 		channel, err := vm.Channel(ctx, vmm.PortFS)
 		if err != nil {
 			return fmt.Errorf("take the workspace's channel: %w", err)
 		}
 		defer channel.Close() // the helper has its own descriptor
-		if r.helper, err = startFS(r.launch.Workspace, channel); err != nil {
+		if r.helper, err = startFS(share, channel); err != nil {
 			return err
 		}
 		go r.watchHelper(r.helper)

@@ -220,6 +220,7 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 	ctx, cancel := context.WithTimeout(ctx, r.launch.BootTimeout)
 	defer cancel()
 	boots.Start.Network = r.network.guest()
+	boots.Start.Clock = wire.Clock{UnixNano: time.Now().UnixNano()}
 	process, stages, err := r.link.Start(ctx, boots.Start)
 	boots.Start = wire.Start{} // the environment may hold secrets
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 func (r *run) watch(conn *net.UnixConn) error {
 	untold := newNews()
 	r.mu.Lock()
-	status := instance.RunStatus{Started: r.start == started, Paused: r.paused, PID: os.Getpid(), Lease: r.lease}
+	status := instance.RunStatus{Instance: r.launch.Assignment.Instance, Started: r.start == started, Paused: r.paused, PID: os.Getpid(), Lease: r.lease}
 	r.watchers[untold] = struct{}{}
 	r.mu.Unlock()
 	defer func() {
