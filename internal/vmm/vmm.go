@@ -83,9 +83,9 @@ type Snapshotter interface {
 	Version(ctx context.Context) (string, error)
 
 	// Save writes vm, which this backend booted with Config.Template set, as a template
-	// into that directory, and ends it. The guest must have nothing writable mounted
-	// and every channel must be quiet: what is in flight is lost. On an error the
-	// directory holds no template; vm is closed in any case.
+	// into that directory, and ends it. The VM must not be paused, the guest must have
+	// nothing writable mounted and every channel must be quiet: what is in flight is
+	// lost. On an error the directory is empty; vm is closed in any case.
 	Save(ctx context.Context, vm VM) error
 
 	// Restore returns when a VM of the template in dir runs. cfg is as for Boot, with
@@ -97,7 +97,8 @@ type Snapshotter interface {
 	// Replace puts another file behind the disk with this serial; its size may differ.
 	// The guest must not have the disk mounted, and must have dropped what it
 	// remembers of it: the monitor can't know, and swaps without a word. The caller
-	// may close file afterwards. A VM of this backend, booted or restored.
+	// may close file afterwards. A VM of this backend, booted or restored, not paused.
+	// After an error nobody knows which file is behind the disk: close the VM.
 	Replace(ctx context.Context, vm VM, serial string, file *os.File) error
 }
 

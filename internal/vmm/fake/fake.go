@@ -1,6 +1,7 @@
 // Package fake is a backend without a monitor, for the tests of other packages:
-// a VM is a few goroutines, its channels are socket pairs. It keeps the contract
-// of package vmm, and vmmtest holds it to that. Nothing but tests imports it.
+// a VM is a few goroutines, its channels are socket pairs, and what a template keeps
+// of a guest is its RAM. It keeps the contract of package vmm, and vmmtest holds it
+// to that. Nothing but tests imports it.
 package fake
 
 import (
@@ -21,6 +22,7 @@ import (
 // console, and ends the VM by returning: with nil as a power-off, with an error as a
 // crash of the monitor. ctx ends when the VM is killed. The ports close by themselves,
 // as do cfg's disks, which are the machine's own; kernel and initrd may be closed.
+// A VM that is restored plays Guest from its beginning, with the RAM that was saved.
 type Guest func(ctx context.Context, ports map[string]net.Conn, console io.Writer, cfg vmm.Config) error
 
 // Backend boots guests that are functions. Its fields may not change after the first Boot.
@@ -28,6 +30,12 @@ type Backend struct {
 	Guest    Guest
 	ProbeErr error // what Probe says
 	BootErr  error // what Boot says, instead of booting
+
+	NoSnapshots bool   // there is no Snapshotter
+	SaveErr     error  // what Save says, instead of saving; the VM is closed
+	RestoreErr  error  // what Restore says, instead of restoring
+	ReplaceErr  error  // what Replace says, instead of replacing
+	Build       string // what Version says; a template of another is not restored
 }
 
 // Name implements vmm.Backend.
@@ -35,21 +43,27 @@ func (b *Backend) Name() string { return "fake" }
 
 // Caps implements vmm.Backend.
 func (b *Backend) Caps() vmm.Caps {
-	return vmm.Caps{Accelerator: "none", MaxCPUs: 64, MinMemory: 1 << 20}
+	return vmm.Caps{Accelerator: "none", MaxCPUs: 64, MinMemory: 1 << 20, Snapshots: !b.NoSnapshots}
 }
 
 // Probe implements vmm.Backend.
 func (b *Backend) Probe(context.Context) error { return b.ProbeErr }
-
-// Snapshots implements vmm.Backend.
-func (b *Backend) Snapshots() (vmm.Snapshotter, bool) { return nil, false }
 
 // Boot implements vmm.Backend.
 func (b *Backend) Boot(ctx context.Context, cfg vmm.Config) (vmm.VM, error) {
 	if err := errors.Join(b.BootErr, ctx.Err()); err != nil {
 		return nil, fmt.Errorf("boot with fake: %w", err)
 	}
-	m := newMachine()
+	m, err := b.machine(cfg, &RAM{})
+	if err != nil {
+		return nil, fmt.Errorf("boot with fake: %w", err)
+	}
+	return m, nil
+}
+
+// machine starts a guest with that memory.
+func (b *Backend) machine(cfg vmm.Config, ram *RAM) (*machine, error) {
+	m := newMachine(ram, cfg)
 	var u undo.Stack
 	defer u.Run()
 	u.Add(m.abandon)
@@ -57,15 +71,15 @@ func (b *Backend) Boot(ctx context.Context, cfg vmm.Config) (vmm.VM, error) {
 	for _, port := range cfg.Ports {
 		guest, err := m.wire(port)
 		if err != nil {
-			return nil, fmt.Errorf("boot with fake: %w", err)
+			return nil, err
 		}
 		ports[port.Name] = guest
 	}
 	disks, err := m.hold(cfg.Disks)
 	if err != nil {
-		return nil, fmt.Errorf("boot with fake: %w", err)
+		return nil, err
 	}
-	cfg.Disks = disks
+	m.disks, cfg.Disks = disks, disks
 	u.Keep()
 	go m.run(b.Guest, ports, cfg)
 	return m, nil
@@ -75,6 +89,8 @@ func (b *Backend) Boot(ctx context.Context, cfg vmm.Config) (vmm.VM, error) {
 type machine struct {
 	ctx  context.Context // of the guest; ended by kill
 	kill context.CancelFunc
+	ram  *RAM
+	cfg  vmm.Config // as Boot or Restore got it
 	gate gate
 	done chan struct{}
 	pump sync.WaitGroup // all copies
@@ -83,13 +99,14 @@ type machine struct {
 	mu     sync.Mutex
 	conns  map[string]*net.UnixConn // nil: taken
 	inner  []io.Closer              // what the guest and the pumps hold
+	disks  []vmm.Disk               // the guest's
 	closed bool
 	err    error
 }
 
-func newMachine() *machine {
-	m := &machine{done: make(chan struct{}), conns: map[string]*net.UnixConn{}}
-	m.ctx, m.kill = context.WithCancel(context.Background())
+func newMachine(ram *RAM, cfg vmm.Config) *machine {
+	m := &machine{ram: ram, cfg: cfg, done: make(chan struct{}), conns: map[string]*net.UnixConn{}}
+	m.ctx, m.kill = context.WithCancel(context.WithValue(context.Background(), ramKey{}, ram))
 	m.gate.open()
 	return m
 }

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -38,6 +39,17 @@ func (g *gate) shut() {
 	case <-g.opened:
 		g.opened = make(chan struct{})
 	default:
+	}
+}
+
+func (g *gate) isShut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.opened:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -82,19 +94,31 @@ func (m *machine) wire(port vmm.Port) (net.Conn, error) {
 	return guest, nil
 }
 
-// hold duplicates the disks' files, since the caller closes its own after Boot.
+// hold duplicates the disks' files, since the caller closes its own after Boot. A
+// disk without one is zeros.
 func (m *machine) hold(disks []vmm.Disk) ([]vmm.Disk, error) {
 	var out []vmm.Disk
 	for _, d := range disks {
-		fd, err := unix.FcntlInt(d.File.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		file, err := copyOf(d)
 		if err != nil {
 			return nil, fmt.Errorf("use disk %q: %w", d.Serial, err)
 		}
-		d.File = os.NewFile(uintptr(fd), d.Serial)
+		d.File = file
 		m.inner = append(m.inner, d.File)
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+func copyOf(d vmm.Disk) (*os.File, error) {
+	if d.File == nil {
+		return os.OpenFile("/dev/zero", os.O_RDWR, 0)
+	}
+	fd, err := unix.FcntlInt(d.File.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), d.Serial), nil
 }
 
 // copy moves bytes while the gate is open, as long as both ends last.
@@ -138,4 +162,15 @@ func pair() (*net.UnixConn, *net.UnixConn, error) {
 		conns[i] = conn.(*net.UnixConn)
 	}
 	return conns[0], conns[1], nil
+}
+
+// substitute puts what is behind from behind the descriptor of disk. Both stay open.
+func substitute(disk, from *os.File) error {
+	to, err := disk.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = to.Control(func(fd uintptr) { failed = dup(int(from.Fd()), int(fd)) })
+	return errors.Join(err, failed)
 }

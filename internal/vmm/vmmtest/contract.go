@@ -156,10 +156,12 @@ func disks(s *suite) {
 }
 
 // disk makes a raw image of 1 MiB that begins with text.
-func (s *suite) disk(text string) string {
+func (s *suite) disk(text string) string { s.Helper(); return s.diskOf(text, 1<<20) }
+
+func (s *suite) diskOf(text string, size int64) string {
 	s.Helper()
 	path := filepath.Join(s.TempDir(), "disk")
-	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Truncate(path, 1<<20)); err != nil {
+	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Truncate(path, size)); err != nil {
 		s.Fatal(err)
 	}
 	return path

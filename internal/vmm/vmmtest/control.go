@@ -67,6 +67,13 @@ func (c *control) expect(want string) {
 	}
 }
 
+// ask sends a command and gives the line that answers.
+func (c *control) ask(command string) string {
+	c.s.Helper()
+	c.send("%s", command)
+	return c.line()
+}
+
 // echo sends n bytes and wants the same back, both at once.
 func (c *control) echo(n int) {
 	c.s.Helper()

@@ -57,6 +57,7 @@ func Run(t *testing.T, backend vmm.Backend, assets Assets) {
 			s.nothingLeft(before)
 		})
 	}
+	t.Run("templates", func(t *testing.T) { snapshots(t, backend, assets) })
 }
 
 // BuildInit compiles the suite's init program for GOARCH into a temporary file.
@@ -76,6 +77,7 @@ type suite struct {
 	*testing.T
 	backend vmm.Backend
 	assets  Assets
+	mu      sync.Mutex // of vms
 	vms     []*booted
 	conns   []*net.UnixConn // taken from them
 }
@@ -104,15 +106,22 @@ func (s *suite) boot(cfg vmm.Config) *booted {
 	if err != nil {
 		s.Fatal(err)
 	}
+	return s.keep(vm, cfg)
+}
+
+// keep has a VM closed in the end, and looks then for what it leaves.
+func (s *suite) keep(vm vmm.VM, cfg vmm.Config) *booted {
 	s.Cleanup(func() { vm.Close() })
 	console, _ := cfg.Console.(*text)
 	b := &booted{VM: vm, dir: cfg.Dir, console: console}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.vms = append(s.vms, b)
 	return b
 }
 
 func (s *suite) closeFiles(cfg vmm.Config) {
-	cfg.Kernel.Close()
+	cfg.Kernel.Close() // nothing, where it is nil
 	cfg.Initrd.Close()
 	for _, d := range cfg.Disks {
 		d.File.Close()

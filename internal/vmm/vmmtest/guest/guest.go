@@ -25,7 +25,19 @@ type Machine struct {
 	ReadDisk func(serial string, n int) ([]byte, error)
 	// WriteDisk writes at the disk's start, to the medium.
 	WriteDisk func(serial string, data []byte) error
+	// DropDisk forgets what was read of a disk, and gives its size in bytes.
+	DropDisk func(serial string) (int64, error)
+
+	// Frames begins to send every Ethernet frame of FrameType back to its sender.
+	Frames func() error
+
+	// Remember keeps a word in memory, Recall gives it.
+	Remember func(word string)
+	Recall   func() string
 }
+
+// FrameType is the EtherType of the suite's frames (IEEE 802, for local experiments).
+const FrameType = 0x88b5
 
 // Serve answers commands until the stream ends:
 //
@@ -36,6 +48,10 @@ type Machine struct {
 //	make N         → N bytes of Stream
 //	read SERIAL    → the first 16 bytes of a disk in hexadecimal, or "error …"
 //	write SERIAL X → "ok" or "error …"
+//	drop SERIAL    → the disk's size in bytes, decimal, or "error …"
+//	frames         → "ok" or "error …"
+//	remember X     → "ok"
+//	recall         → X
 //	poweroff, panic
 func Serve(rw io.ReadWriter, m Machine) error {
 	in := bufio.NewReaderSize(rw, 64<<10)
@@ -74,6 +90,8 @@ func Serve(rw io.ReadWriter, m Machine) error {
 			_, err = fmt.Fprintln(rw, m.read(arg(1)))
 		case "write":
 			_, err = fmt.Fprintln(rw, verdict(m.WriteDisk(arg(1), []byte(arg(2)))))
+		case "drop", "frames", "remember", "recall":
+			_, err = fmt.Fprintln(rw, m.state(words[0], arg(1)))
 		case "poweroff":
 			m.PowerOff()
 		case "panic":
@@ -85,6 +103,24 @@ func Serve(rw io.ReadWriter, m Machine) error {
 			return err
 		}
 	}
+}
+
+// state answers the commands of templates.
+func (m Machine) state(command, arg string) string {
+	switch command {
+	case "drop":
+		size, err := m.DropDisk(arg)
+		if err != nil {
+			return verdict(err)
+		}
+		return strconv.FormatInt(size, 10)
+	case "frames":
+		return verdict(m.Frames())
+	case "remember":
+		m.Remember(arg)
+		return verdict(nil)
+	}
+	return m.Recall()
 }
 
 func (m Machine) read(serial string) string {

@@ -43,7 +43,9 @@ func run() error {
 	if _, err := control.WriteString("ready\n"); err != nil {
 		return err
 	}
-	return guest.Serve(control, guest.Machine{PowerOff: powerOff, Panic: crash, ReadDisk: readDisk, WriteDisk: writeDisk})
+	return guest.Serve(control, guest.Machine{
+		PowerOff: powerOff, Panic: crash, ReadDisk: readDisk, WriteDisk: writeDisk,
+		DropDisk: dropDisk, Frames: frames, Remember: remember, Recall: recall})
 }
 
 func loadModules() error {
