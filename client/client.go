@@ -25,19 +25,38 @@ const maxAnswer = 256 << 20
 // Client speaks to one aegisd. Its methods may be called by several goroutines
 // at once. Every error that the daemon or the way to it causes is an *Error.
 type Client struct {
-	socket string
-	http   *http.Client
+	place string // where the daemon listens, for errors
+	url   string // of the daemon, without a path
+	token string // empty: none is asked for
+	http  *http.Client
 }
 
 // New makes a Client of the daemon that listens at a unix socket. It connects
 // to nothing yet.
 func New(socketPath string) *Client {
+	return reach(&Client{place: socketPath, url: "http://aegisd"}, "unix", socketPath)
+}
+
+// Dial makes a Client of the daemon that listens at a TCP address, "127.0.0.1:9000",
+// where it is configured to; token is the text of its file api.token. There is no
+// TLS: who reads the traffic has the token. It connects to nothing yet, and never
+// asks a proxy.
+func Dial(address, token string) *Client {
+	return reach(&Client{place: address, url: "http://" + address, token: token}, "tcp", address)
+}
+
+// reach gives c its way to the daemon.
+func reach(c *Client, network, address string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", socketPath)
+		return d.DialContext(ctx, network, address)
 	}
-	return &Client{socket: socketPath, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	c.http = &http.Client{Transport: &http.Transport{DialContext: dial}, CheckRedirect: stay}
+	return c
 }
+
+// stay follows no redirect: a daemon sends none, and the token is for it alone.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -45,7 +64,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // request sends one request below /v1 and returns an answer with a status of
 // success, whose Body the caller closes. what names the act in errors.
 func (c *Client) request(ctx context.Context, what, method, path string, body io.Reader, header http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://aegisd/"+version.API+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.url+"/"+version.API+path, body)
 	if err != nil {
 		return nil, problem(fault.Usage, "", what, err.Error(), err)
 	}
@@ -53,11 +72,14 @@ func (c *Client) request(ctx context.Context, what, method, path string, body io
 		req.Header[name] = values
 	}
 	req.Header.Set(VersionHeader, version.Version)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, what, err)
 	}
-	if resp.StatusCode >= 400 {
+	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()
 		return nil, readProblem(resp, what)
 	}
@@ -104,9 +126,9 @@ func (c *Client) unreachable(ctx context.Context, what string, err error) error 
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return problem(fault.Unreachable, c.socket, what, "no daemon answers at "+c.socket, err)
+		return problem(fault.Unreachable, c.place, what, "no daemon answers at "+c.place, err)
 	}
-	return problem(fault.Unreachable, c.socket, what, "the daemon ended the connection before it answered", err)
+	return problem(fault.Unreachable, c.place, what, "the daemon ended the connection before it answered", err)
 }
 
 // broken explains why an answer stopped in the middle.
@@ -119,7 +141,7 @@ func (c *Client) broken(ctx context.Context, what string, err error) error {
 	if errors.As(err, &syntax) || errors.As(err, &kind) {
 		return problem(fault.Internal, "", what, "the daemon's answer can't be read: "+err.Error(), err)
 	}
-	return problem(fault.Unreachable, c.socket, what, "the daemon went away in the middle of its answer", err)
+	return problem(fault.Unreachable, c.place, what, "the daemon went away in the middle of its answer", err)
 }
 
 // at builds the path of one thing, with its name escaped.

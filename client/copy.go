@@ -60,7 +60,7 @@ func (c *Client) CopyIn(ctx context.Context, ref string, in CopyIn, r io.Reader)
 		return own
 	default:
 	}
-	return c.copied(ctx, ref, what, err, frames.Copied())
+	return c.copied(ctx, ref, what, err, frames)
 }
 
 func (in CopyIn) query() string {
@@ -97,15 +97,18 @@ func (f *failing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// copied is the meaning of a copy's end.
-func (c *Client) copied(ctx context.Context, ref, what string, err error, last wire.Copied) error {
+// copied is the meaning of a copy's end: err, or what the guest's last frame said.
+func (c *Client) copied(ctx context.Context, ref, what string, err error, frames *wire.TarReader) error {
+	if err == nil && frames.End() != wire.FrameCopied {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		if e := ended(ctx, what, err); e != nil {
 			return e
 		}
 		return problem(fault.Unreachable, "", what, "the daemon or the VM went away before the copy had ended", err)
 	}
-	if last.Error != nil {
+	if last := frames.Copied(); last.Error != nil {
 		return problem(last.Error.Kind, ref, what, last.Error.Why, nil)
 	}
 	return nil
@@ -116,22 +119,22 @@ func (c *Client) copied(ctx context.Context, ref, what string, err error, last w
 type CopyStream struct {
 	frames  *wire.TarReader
 	close   func() error
-	explain func(error, wire.Copied) error
+	explain func(error) error
 }
 
 // Read gives some of the stream.
 func (s *CopyStream) Read(p []byte) (int, error) {
 	n, err := s.frames.Read(p)
-	if errors.Is(err, io.EOF) {
-		if e := s.explain(nil, s.frames.Copied()); e != nil {
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF):
+		if e := s.explain(nil); e != nil {
 			return n, e
 		}
-		return n, err
+		return n, io.EOF
 	}
-	if err != nil {
-		err = s.explain(err, wire.Copied{})
-	}
-	return n, err
+	return n, s.explain(err)
 }
 
 // Left is how many devices, pipes and sockets were left out, once Read has given
@@ -152,9 +155,10 @@ func (c *Client) CopyOut(ctx context.Context, ref string, out CopyOut) (*CopyStr
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	return &CopyStream{frames: wire.NewTarReader(conn),
+	frames := wire.NewTarReader(conn)
+	return &CopyStream{frames: frames,
 		close:   func() error { stop(); return conn.Close() },
-		explain: func(err error, last wire.Copied) error { return c.copied(ctx, ref, what, err, last) }}, nil
+		explain: func(err error) error { return c.copied(ctx, ref, what, err, frames) }}, nil
 }
 
 // upgrade asks for a connection of frames.

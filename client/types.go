@@ -129,6 +129,7 @@ type Status struct {
 	Cache       string         `json:"cache"`
 	Socket      string         `json:"socket"`
 	FrontDoor   string         `json:"front_door" doc:"URL; empty when its port is taken"`
+	Listen      string         `json:"listen" doc:"address of the API over TCP; empty when there is none"`
 	Backend     string         `json:"backend"`
 	Accelerator string         `json:"accelerator"`
 	Isolation   string         `json:"isolation" enum:"hardware,emulated"`

@@ -50,6 +50,7 @@ func statusRows(s client.Status) [][]string {
 		{"cache", s.Cache},
 		{"socket", s.Socket},
 		{"front door", or(s.FrontDoor, "none")},
+		{"API by TCP", or(s.Listen, "none")},
 		{"backend", backend(s.Backend, s.Accelerator, s.Isolation)},
 		{"ready", ready},
 		{"instances", or(strings.Join(counts, ", "), "none")},

@@ -22,6 +22,7 @@ type Config struct {
 	Memory      int64
 	Disk        int64         // of an instance's writable layer
 	FrontDoor   string        // "host:port", or "" for none
+	APIListen   string        // "host:port" of the API over TCP, or "" for none
 	LogSize     int64         // cap of one instance's log
 	WakeTimeout time.Duration // how long a connection waits for its instance
 	StopTime    time.Duration // between SIGTERM and SIGKILL

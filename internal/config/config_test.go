@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 // that file and variable reach it.
 func TestEveryField(t *testing.T) {
 	text := map[string]string{"pause-after": "7s", "stop-after": "7s", "cpus": "7", "memory": "77M", "disk": "77M",
-		"front-door": "[::1]:7", "log-size": "77M", "wake-timeout": "7s", "stop-time": "7s", "boot-timeout": "7s",
+		"front-door": "[::1]:7", "api-listen": "127.0.0.1:7", "log-size": "77M", "wake-timeout": "7s", "stop-time": "7s", "boot-timeout": "7s",
 		"backend": "seven", "image": "seven", "net": "lan"}
 	if fields := reflect.TypeFor[Config]().NumField() - 1; fields != len(settings) || len(text) != fields {
 		t.Fatalf("%d fields, %d settings, %d tried", fields, len(settings), len(text))
@@ -111,6 +111,8 @@ func TestRefusals(t *testing.T) {
 		"cpus = [1]\n":                              `:1: cpus: it takes`,
 		"wake-timeout = \"never\"\n":                `:1: wake-timeout: "never" is not a duration`,
 		"stop-after = \"-1s\"\n":                    `:1: stop-after:`,
+		"api-listen = \"9000\"\n":                   `:1: api-listen:`,
+		"api-listen = \"box:9000\"\n":               `:1: api-listen:`,
 		"front-door = \"8099\"\n":                   `:1: front-door:`,
 		"front-door = \"example.com:80\"\n":         `:1: front-door:`,
 		"front-door = \"127.0.0.1:99999\"\n":        `:1: front-door:`,

@@ -43,7 +43,9 @@ var settings = []setting{
 	{"cpus", "1", "virtual processors of an instance", parseCPUs, func(c Config) string { return strconv.Itoa(c.CPUs) }},
 	size("memory", "512M", "memory of an instance", minMemory, func(c *Config) *int64 { return &c.Memory }),
 	size("disk", "8G", "writable disk of an instance, sparse", minDisk, func(c *Config) *int64 { return &c.Disk }),
-	{"front-door", "127.0.0.1:8099", "address of NAME.localhost; off for none", parseFrontDoor, showFrontDoor},
+	address("front-door", "127.0.0.1:8099", "address of NAME.localhost; off for none", func(c *Config) *string { return &c.FrontDoor }),
+	address("api-listen", off, "address of the API over TCP, for who has the token in api.token; off for none",
+		func(c *Config) *string { return &c.APIListen }),
 	size("log-size", "100M", "log kept of each instance", minLogSize, func(c *Config) *int64 { return &c.LogSize }),
 	duration("wake-timeout", "30s", "how long a connection waits until its instance is awake",
 		func(c *Config) *time.Duration { return &c.WakeTimeout }),
@@ -106,32 +108,36 @@ func parseNet(c *Config, text string) error {
 	return nil
 }
 
-const frontDoorOff = "off"
+// off is the word for a listener that is not there.
+const off = "off"
 
-func parseFrontDoor(c *Config, text string) error {
-	if text == "" || text == frontDoorOff {
-		c.FrontDoor = ""
-		return nil
+func address(key, preset, doc string, field func(*Config) *string) setting {
+	return setting{key, preset, doc,
+		func(c *Config, text string) (err error) { *field(c), err = parseAddress(text); return err },
+		func(c Config) string {
+			if *field(&c) == "" {
+				return off
+			}
+			return *field(&c)
+		}}
+}
+
+// parseAddress reads IP:PORT, localhost:PORT, or off, which is "".
+func parseAddress(text string) (string, error) {
+	if text == "" || text == off {
+		return "", nil
 	}
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return invalid(text, "is not an address like 127.0.0.1:8099, nor off")
+		return "", invalid(text, "is not an address like 127.0.0.1:8099, nor off")
 	}
 	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
-		return invalid(text, "has no IP address before the port")
+		return "", invalid(text, "has no IP address before the port")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return invalid(text, "has no port between 0 and 65535")
+		return "", invalid(text, "has no port between 0 and 65535")
 	}
-	c.FrontDoor = text
-	return nil
-}
-
-func showFrontDoor(c Config) string {
-	if c.FrontDoor == "" {
-		return frontDoorOff
-	}
-	return c.FrontDoor
+	return text, nil
 }
 
 // invalid says what is wrong with a value; the one who knows the key adds it.

@@ -41,6 +41,7 @@ type daemon struct {
 	log     *slog.Logger
 	started time.Time
 	door    string   // URL of the front door; empty when its port is taken
+	tcp     string   // where the API is served over TCP; empty: nowhere
 	warn    []string // for status
 
 	down     chan struct{} // closed by Down
@@ -62,7 +63,9 @@ func serve(getenv func(string) string, log *slog.Logger, ready func(error)) erro
 		ready(err)
 		return err
 	}
-	server := &http.Server{Handler: api.Handler(d.services()), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	handler := api.Handler(d.services())
+	remote := d.remote(handler)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headTime, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	ready(nil)
@@ -79,12 +82,26 @@ func serve(getenv func(string) string, log *slog.Logger, ready func(error)) erro
 	case err := <-failed:
 		return fmt.Errorf("serve the API: %w", err)
 	}
+	shutDown(server, remote)
+	return nil
+}
+
+// shutDown lets the answers that are under way end, for a while.
+func shutDown(servers ...*http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if server.Shutdown(ctx) != nil {
-		server.Close()
+	var all sync.WaitGroup
+	for _, s := range servers {
+		if s == nil {
+			continue
+		}
+		all.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				s.Close()
+			}
+		})
 	}
-	return nil
+	all.Wait()
 }
 
 // open takes the home and makes the parts. What it acquires is undone by u.

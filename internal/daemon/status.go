@@ -30,7 +30,7 @@ func (d *daemon) Config() []client.Setting {
 // Status describes the daemon and what it would start VMs with.
 func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	s := client.Status{Version: version.Version, PID: os.Getpid(), StartedAt: d.started, Home: d.home.Dir, Cache: d.home.Cache,
-		Socket: d.home.Socket(), FrontDoor: d.door, Warnings: append([]string{}, d.warn...), Instances: map[string]int{}}
+		Socket: d.home.Socket(), FrontDoor: d.door, Listen: d.tcp, Warnings: append([]string{}, d.warn...), Instances: map[string]int{}}
 	for _, state := range instance.States() {
 		s.Instances[string(state)] = 0
 	}

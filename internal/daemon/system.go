@@ -55,7 +55,7 @@ func holdings(home paths.Home, cfg config.Config, needs engine.Needs, all bool) 
 		holding{"named workspaces", []string{home.Workspaces()}, nil},
 		holding{"temporary workspaces", []string{home.TemporaryWorkspaces()}, below(home.TemporaryWorkspaces(), needs.Left)},
 		holding{"run directories", []string{home.Runs()}, below(home.Runs(), needs.Left)},
-		holding{"registry and secrets", []string{home.Registry(), home.Registry() + "-wal", home.Registry() + "-shm", home.Secrets(), home.SecretKey()}, nil})
+		holding{"registry and secrets", []string{home.Registry(), home.Registry() + "-wal", home.Registry() + "-shm", home.Secrets(), home.SecretKey(), home.Token()}, nil})
 }
 
 // children are the paths of a directory's entries.

@@ -40,7 +40,9 @@ const (
 	NoSpace            Kind = "no_space"
 	PathTooLong        Kind = "path_too_long" // a unix socket's path would not fit sockaddr_un
 	Version            Kind = "version_mismatch"
-	Unreachable        Kind = "unreachable" // the daemon does not answer
+	Unauthorized       Kind = "unauthorized" // a request over TCP without the token
+	Forbidden          Kind = "forbidden"    // a request over TCP from a foreign page, or to a foreign name
+	Unreachable        Kind = "unreachable"  // the daemon does not answer
 	Timeout            Kind = "timeout"
 	Backoff            Kind = "backing_off" // the command keeps failing and is held back
 	Cancelled          Kind = "cancelled"
@@ -75,6 +77,8 @@ var table = map[Kind]row{
 	NoSpace:            {507, 1},
 	PathTooLong:        {500, 1},
 	Version:            {409, 1},
+	Unauthorized:       {401, 1},
+	Forbidden:          {403, 1},
 	Unreachable:        {503, 1},
 	Timeout:            {504, 1},
 	Backoff:            {503, 1},

@@ -33,6 +33,7 @@ const (
 	nameRegistry   = "registry.db"    // SQLite, with -wal and -shm beside it
 	nameSecrets    = "secrets"        // one sealed file a secret
 	nameSecretKey  = "secret.key"     // 0600, where there is no keyring
+	nameToken      = "api.token"      // 0600, what the API over TCP asks for
 	nameInstances  = "instances"      // one directory an instance ID
 	nameWorkspaces = "workspaces"     // named workspaces
 	nameTemporary  = "tmp-workspaces" // of ephemeral runs, by instance ID
@@ -165,6 +166,9 @@ var secretEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").With
 
 // SecretKey seals them where there is no keyring.
 func (h Home) SecretKey() string { return filepath.Join(h.Dir, nameSecretKey) }
+
+// Token is what a client of the API over TCP has to show, 0600.
+func (h Home) Token() string { return filepath.Join(h.Dir, nameToken) }
 
 // Workspaces holds the named workspaces.
 func (h Home) Workspaces() string { return filepath.Join(h.Dir, nameWorkspaces) }

@@ -155,6 +155,7 @@ type TarReader struct {
 	data   []byte
 	zeros  int
 	err    error
+	end    FrameType
 	copied Copied
 }
 
@@ -164,6 +165,10 @@ func NewTarReader(r io.Reader) *TarReader { return &TarReader{frames: NewFrameRe
 // Copied is what the last frame said, once Read has given io.EOF. An error in it
 // is for the caller to look at.
 func (t *TarReader) Copied() Copied { return t.copied }
+
+// End is the frame that ended the stream, once Read has given io.EOF: only FrameEnd
+// is the host's, and only FrameCopied the guest's.
+func (t *TarReader) End() FrameType { return t.end }
 
 // Read gives some of the stream.
 func (t *TarReader) Read(p []byte) (int, error) {
@@ -192,6 +197,7 @@ func (t *TarReader) next() error {
 	if err != nil {
 		return noEOF(err)
 	}
+	t.end = kind
 	switch kind {
 	case FrameEnd:
 		return io.EOF

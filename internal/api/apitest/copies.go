@@ -63,14 +63,24 @@ func (p *processes) CopyIn(_ context.Context, ref string, in client.CopyIn) (net
 		root, err := os.OpenRoot(filepath.Join(f.Root, dir))
 		return root, as, err
 	}
-	near, far := pair()
-	go func() {
-		defer far.Close()
+	return f.copying(func(far net.Conn) {
 		err := tree.Unpack(wire.NewTarReader(bufio.NewReader(far)), target, tree.Options{Top: in.Top})
 		wire.WriteCopied(far, wire.Copied{Error: told(err)})
 		io.Copy(io.Discard, far)
+	}), nil
+}
+
+// copying starts the guest's end of a copy.
+func (f *Fake) copying(play func(far net.Conn)) net.Conn {
+	if f.Copy != nil {
+		play = f.Copy
+	}
+	near, far := pair()
+	go func() {
+		defer far.Close()
+		play(far)
 	}()
-	return near, nil
+	return near
 }
 
 // CopyOut gives what the fake's root holds. A file below /raw is itself the stream; one
@@ -88,12 +98,7 @@ func (p *processes) CopyOut(_ context.Context, ref string, out client.CopyOut) (
 	if _, err := os.Lstat(filepath.Join(f.Root, dir, name)); err != nil {
 		return nil, refused("copy files out of", ref, fault.New(fault.File, "", "", "%q is not there", from.Clean))
 	}
-	near, far := pair()
-	go func() {
-		defer far.Close()
-		f.send(far, dir, name, from.Top())
-	}()
-	return near, nil
+	return f.copying(func(far net.Conn) { f.send(far, dir, name, from.Top()) }), nil
 }
 
 func (f *Fake) send(far net.Conn, dir, name, top string) {

@@ -26,6 +26,8 @@ var Epoch = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 type Fake struct {
 	// Process plays a process on its end of the connection; nil: Echo.
 	Process func(conn net.Conn, command []string)
+	// Copy plays the guest's end of a copy; nil: Root's files are copied.
+	Copy func(conn net.Conn)
 	// Fails is asked before each call, by the name of the method, and may be nil.
 	Fails func(call string) error
 	// Log is what Logs returns.
