@@ -378,3 +378,23 @@ func TestAdoptionOfAStartThatNobodyWaitsFor(t *testing.T) {
 		}
 	})
 }
+
+// The router closes the connections that it keeps when the actor tells it to rest:
+// the actor must not wait for itself.
+func TestRestClosesConnections(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.started(client.Create{Name: "web", Expose: []string{"80"}})
+		conn, _, err := w.Dial(t.Context(), "web", 80)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ports.rest = func() { conn.Close() }
+		if err := w.Pause(t.Context(), "web"); err != nil {
+			t.Fatal(err)
+		}
+		w.want("web", "PAUSED")
+		if err := w.Stop(t.Context(), "web", 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

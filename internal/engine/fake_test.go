@@ -305,6 +305,7 @@ type fakePorts struct {
 	mu   sync.Mutex
 	next uint16
 	open int
+	rest func() // when set, what Rest does
 }
 
 func (p *fakePorts) Claim(wanted []instance.Port) (Claim, error) {
@@ -338,8 +339,12 @@ type fakeClaim struct {
 
 func (c *fakeClaim) Ports() []instance.Port { return c.ports }
 func (c *fakeClaim) Serve(string)           {}
-func (c *fakeClaim) Rest()                  {}
-func (c *fakeClaim) Close() error           { c.Drain(); return nil }
+func (c *fakeClaim) Rest() {
+	if c.p.rest != nil {
+		c.p.rest()
+	}
+}
+func (c *fakeClaim) Close() error { c.Drain(); return nil }
 func (c *fakeClaim) Drain() {
 	c.once.Do(func() {
 		c.p.mu.Lock()

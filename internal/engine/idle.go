@@ -22,7 +22,7 @@ const (
 const busyFor = 1500 * time.Millisecond
 
 // hold keeps the instance awake until the returned function is called, which is
-// idempotent.
+// idempotent, and never waits: it may be the actor itself who closes a connection.
 func (a *actor) hold(kind string) (release func()) {
 	a.holds[kind]++
 	done := make(chan struct{}, 1)
@@ -30,7 +30,7 @@ func (a *actor) hold(kind string) (release func()) {
 	return func() {
 		select {
 		case <-done:
-			a.post(func() {
+			go a.post(func() {
 				if a.holds[kind]--; a.holds[kind] <= 0 {
 					delete(a.holds, kind)
 				}

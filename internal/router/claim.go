@@ -115,8 +115,9 @@ func (c *Claim) Serve(id string) {
 // there are none, since each counts as activity.
 func (c *Claim) Rest() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, t := range c.targets {
+	targets := c.targets
+	c.mu.Unlock()
+	for _, t := range targets {
 		t.rest()
 	}
 }
@@ -125,18 +126,19 @@ func (c *Claim) Rest() {
 // Close is called. The ports are free for others from now on.
 func (c *Claim) Drain() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.drained = true
+	c.drained = true // so that servers and targets stay as they are
 	for _, srv := range c.servers {
 		srv.SetKeepAlivesEnabled(false)
 	}
 	for _, b := range c.binds {
 		b.Listener.Close()
 	}
-	for _, t := range c.targets {
+	c.router.unregister(c)
+	targets := c.targets
+	c.mu.Unlock()
+	for _, t := range targets {
 		t.retire()
 	}
-	c.router.unregister(c)
 }
 
 // Close drains and ends every open connection, and returns when their goroutines

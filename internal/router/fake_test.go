@@ -24,6 +24,7 @@ type fake struct {
 	hold  chan struct{}               // when set, Dial waits until it is closed
 	fail  atomic.Pointer[fault.Error] // when set, Dial fails so
 	names map[string][]uint16         // exposed ports behind the front door
+	ended func()                      // when set, called by each Close before it ends
 
 	dials atomic.Int64
 	open  atomic.Int64 // connections that count as activity
@@ -39,7 +40,12 @@ type fakeConn struct {
 }
 
 func (c *fakeConn) Close() error {
-	c.once.Do(func() { c.of.open.Add(-1) })
+	c.once.Do(func() {
+		if c.of.ended != nil {
+			c.of.ended()
+		}
+		c.of.open.Add(-1)
+	})
 	return c.TCPConn.Close()
 }
 

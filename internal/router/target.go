@@ -160,29 +160,41 @@ func (t *target) kept(h2 bool) *link {
 // park ends one use of a connection: the last one keeps it for a while if it can
 // serve again, and closes it otherwise.
 func (t *target) park(l *link) {
+	if t.unused(l) {
+		l.Close()
+	}
+}
+
+// unused reports whether a connection that was given back has to be closed.
+func (t *target) unused(l *link) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.uses--
 	if l.uses > 0 {
-		return
+		return false
 	}
 	if t.retired || l.era != t.era || l.Available() == 0 || !l.h2 && len(t.links) >= maxKept {
-		t.drop(l)
-		return
+		t.forget(l)
+		return true
 	}
 	if !l.h2 {
 		t.links = append(t.links, l)
 	}
 	l.idle = time.AfterFunc(t.router.limits.keep, func() { t.expire(l) })
+	return false
 }
 
 // expire closes a connection that nothing used. One that was used and parked
 // again meanwhile may go a little early.
 func (t *target) expire(l *link) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l.uses == 0 {
-		t.drop(l)
+	idle := l.uses == 0
+	if idle {
+		t.forget(l)
+	}
+	t.mu.Unlock()
+	if idle {
+		l.Close()
 	}
 }
 
@@ -190,13 +202,18 @@ func (t *target) expire(l *link) {
 // others take no new exchange and are closed after the last.
 func (t *target) rest() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.era++
+	var idle []*link
 	for _, l := range slices.Clone(t.links) {
 		if l.uses == 0 {
 			l.idle.Stop()
-			t.drop(l)
+			t.forget(l)
+			idle = append(idle, l)
 		}
+	}
+	t.mu.Unlock()
+	for _, l := range idle {
+		l.Close()
 	}
 }
 
@@ -208,8 +225,8 @@ func (t *target) retire() {
 	t.rest()
 }
 
-// drop closes a connection and forgets it; t.mu is held.
-func (t *target) drop(l *link) {
+// forget takes a connection off the list; t.mu is held. Its Close comes after the
+// lock: it tells the instance's owner, who may be about to call rest.
+func (t *target) forget(l *link) {
 	t.links = slices.DeleteFunc(t.links, func(other *link) bool { return other == l })
-	l.Close()
 }

@@ -151,6 +151,19 @@ func TestRestMakesTheNextRequestDial(t *testing.T) {
 	}
 }
 
+// TestCloseMayRest has an owner who is told of each connection's end and calls Rest
+// meanwhile: neither waits for the other.
+func TestCloseMayRest(t *testing.T) {
+	f := app(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	c, addr := expose(t, f, instance.HTTP)
+	f.ended = func() { c.Rest() }
+	get(t, "http://"+addr)
+	eventually(t, "an idle connection closes", func() bool { return f.open.Load() == 0 })
+	get(t, "http://"+addr)
+	c.Rest()
+	eventually(t, "a kept connection closes", func() bool { return f.open.Load() == 0 })
+}
+
 // TestRestDuringAnExchange rests while a connection is in use: the exchange ends
 // well, and nothing new goes on it, also not another stream of HTTP/2.
 func TestRestDuringAnExchange(t *testing.T) {
