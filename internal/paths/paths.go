@@ -38,6 +38,7 @@ const (
 	nameWorkspaces = "workspaces"     // named workspaces
 	nameTemporary  = "tmp-workspaces" // of ephemeral runs, by instance ID
 	nameRun        = "run"            // one directory a run (life of a VM)
+	nameTemplates  = "templates"      // one directory a key: VMs to restore others from
 	nameCache      = "cache"          // kernel, images, blank disks: all can be made again
 )
 
@@ -52,6 +53,13 @@ const (
 	nameLogFile      = "%06d.ndjson" // one stretch of a log, counting from 1
 	suffixSecret     = ".age"        // behind the encoded name of a secret
 	prefixUnfinished = ".new-"       // a sealed file that is being written
+)
+
+// Names of a template: the monitor's files are beside its manifest.
+const (
+	nameManifest     = "template.json" // written last
+	suffixUnfinished = ".new"          // behind the key while it is made
+	suffixLeaving    = ".old"          // behind the key while it is removed
 )
 
 // Names below a run's directory.
