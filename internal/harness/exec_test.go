@@ -100,3 +100,20 @@ func TestExecRefused(t *testing.T) {
 		t.Errorf("a script without a first line gave %q", out)
 	}
 }
+
+// A job that a shell leaves behind keeps its terminal open; the exit does not wait.
+func TestTerminalLeftBehind(t *testing.T) {
+	link := started(t)
+	begin := time.Now()
+	p, err := link.Exec(t.Context(), wire.Process{ID: "left", TTY: true, Args: []string{"bash", "-c", "set -m; sleep 5 & echo now; exit 3"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, e := collect(t, p, nil)
+	if !strings.Contains(string(out), "now") || e.Status() != 3 {
+		t.Errorf("%q %+v", out, e)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("the exit waited for a job in the background: %s", took)
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"aegis/internal/wire"
@@ -127,7 +126,7 @@ func (p *running) apply(t wire.FrameType, payload []byte) error {
 		if err != nil || !p.tty {
 			return err
 		}
-		pty.Setsize(p.stdout, &pty.Winsize{Rows: rows, Cols: cols})
+		resize(p.stdout, rows, cols)
 	default:
 		return io.ErrUnexpectedEOF
 	}
@@ -143,19 +142,6 @@ func (p *running) signal(sig unix.Signal) {
 		}
 	}
 	p.reaper.signal(p.pid, sig)
-}
-
-// foreground is the process group that has the terminal, or 0.
-func foreground(terminal *os.File) (group int) {
-	raw, err := terminal.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	raw.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
-	if err != nil {
-		return 0
-	}
-	return group
 }
 
 // cancel ends the process and what it started, unless it has ended by itself.

@@ -99,12 +99,7 @@ func stopOutput(from *os.File, tty bool) {
 
 // available is how many bytes a pipe or terminal holds.
 func available(f *os.File) (n int) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
-	if err != nil {
+	if onDescriptor(f, func(fd int) (err error) { n, err = unix.IoctlGetInt(fd, unix.TIOCINQ); return err }) != nil {
 		return 0
 	}
 	return n

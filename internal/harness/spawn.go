@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"aegis/internal/fault"
@@ -159,13 +158,13 @@ func (c *child) open(p wire.Process) (theirs []uintptr, err error) {
 }
 
 func (c *child) openTTY(p wire.Process) ([]uintptr, error) {
-	terminal, its, err := pty.Open()
+	terminal, its, err := openTerminal()
 	if err != nil {
 		return nil, err
 	}
 	defer its.Close()
 	if p.Rows > 0 && p.Cols > 0 {
-		pty.Setsize(terminal, &pty.Winsize{Rows: p.Rows, Cols: p.Cols})
+		resize(terminal, p.Rows, p.Cols)
 	}
 	var theirs []uintptr
 	for range 3 {
