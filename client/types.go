@@ -23,6 +23,7 @@ type Instance struct {
 	Disk         int64             `json:"disk" doc:"bytes; the writable layer's size"`
 	DiskUsed     int64             `json:"disk_used" doc:"bytes that it takes on the host"`
 	Net          string            `json:"net"`
+	NetUsed      *NetUse           `json:"net_used,omitempty" doc:"of this life; absent when it has no network"`
 	AllowHosts   []string          `json:"allow_hosts"`
 	AllowCIDRs   []string          `json:"allow_cidrs"`
 	Labels       map[string]string `json:"labels"`
@@ -192,12 +193,31 @@ type LogLine struct {
 type Event struct {
 	Seq        uint64     `json:"seq,omitempty" doc:"counts from 1 since the daemon began; 0 of lost"`
 	TS         time.Time  `json:"ts"`
-	Event      string     `json:"event" enum:"created,starting,running,paused,resumed,stopped,held-back,deleted,lost"`
+	Event      string     `json:"event" enum:"created,starting,running,paused,resumed,stopped,held-back,deleted,denied,lost"`
 	InstanceID string     `json:"instance_id,omitempty"`
 	Name       string     `json:"name,omitempty"`
 	Exit       *Exit      `json:"exit,omitempty" doc:"of stopped"`
 	Until      *time.Time `json:"until,omitempty" doc:"of held-back"`
+	Denied     *Denial    `json:"denied,omitempty" doc:"of denied: what the guest was not let to reach"`
 	Lost       uint64     `json:"lost,omitempty" doc:"of lost: so many events came too fast for this reader"`
+}
+
+// Denial is something that a guest tried to reach and was not let to.
+type Denial struct {
+	Network string `json:"network" enum:"tcp,udp,icmp,dns"`
+	Target  string `json:"target" doc:"address and port, address, or name"`
+	Class   string `json:"class,omitempty" doc:"of the address"`
+	Why     string `json:"why"`
+	Untold  int    `json:"untold,omitempty" doc:"denials before it that are no events, since they came too fast"`
+}
+
+// NetUse is what the network of a life has carried, and what it has not.
+type NetUse struct {
+	Sent     uint64 `json:"sent" doc:"bytes from the guest, payload of TCP and UDP"`
+	Received uint64 `json:"received" doc:"bytes to the guest, payload of TCP and UDP"`
+	Queries  uint64 `json:"queries" doc:"DNS questions"`
+	Denied   uint64 `json:"denied" doc:"attempts that the policy refused"`
+	Dropped  uint64 `json:"dropped" doc:"frames that were not the guest's to send, and what was beyond its caps"`
 }
 
 // Problem is an error as the API answers it (RFC 9457), with a stable code.

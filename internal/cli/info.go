@@ -104,6 +104,9 @@ func resourceRows(i client.Instance) [][]string {
 	if i.CPUUsed != "" {
 		rows = append(rows, []string{"cpu used", i.CPUUsed})
 	}
+	if n := i.NetUsed; n != nil {
+		rows = append(rows, []string{"net used", fmt.Sprintf("%s in, %s out, %d DNS questions, %d denied", config.HumanSize(int64(n.Received)), config.HumanSize(int64(n.Sent)), n.Queries, n.Denied)})
+	}
 	return rows
 }
 

@@ -28,14 +28,17 @@ type usage struct {
 	Memory     int64   `json:"memory"`
 	DiskUsed   int64   `json:"disk_used"`
 	Disk       int64   `json:"disk"`
+
+	Net *client.NetUse `json:"net"` // of this life; null without a network
 }
 
 func (a *app) stats() *cobra.Command {
 	var follow, asJSON bool
-	cmd := &cobra.Command{Use: "stats [NAME...]", Short: "Print what instances use of processors, memory and disk",
-		Long: "Print what instances use of processors, memory and disk: those that are named, or all that are not\n" +
-			"STOPPED. The use of processors is measured for a second: 100% is one of them. With --follow it goes\n" +
-			"on until Ctrl-C, every second; with --json too, each line is one array.",
+	cmd := &cobra.Command{Use: "stats [NAME...]", Short: "Print what instances use of processors, memory, disk and network",
+		Long: "Print what instances use of processors, memory, disk and network: those that are named, or all that are\n" +
+			"not STOPPED. The use of processors is measured for a second: 100% is one of them. What the network has\n" +
+			"carried and refused is of this life. With --follow it goes on until Ctrl-C, every second; with --json\n" +
+			"too, each line is one array.",
 		RunE: a.do(func(ctx context.Context, _ *cobra.Command, args []string) error {
 			return followed(ctx, follow, a.sampling(ctx, args, follow, asJSON))
 		})}
@@ -128,7 +131,7 @@ func compare(before, after []client.Instance, took time.Duration) []usage {
 	}
 	out := []usage{}
 	for _, i := range after {
-		u := usage{ID: i.ID, Name: i.Name, State: i.State, CPUUsed: or(i.CPUUsed, "0s"), MemoryUsed: i.MemoryUsed, Memory: i.Memory, DiskUsed: i.DiskUsed, Disk: i.Disk}
+		u := usage{ID: i.ID, Name: i.Name, State: i.State, CPUUsed: or(i.CPUUsed, "0s"), MemoryUsed: i.MemoryUsed, Memory: i.Memory, DiskUsed: i.DiskUsed, Disk: i.Disk, Net: i.NetUsed}
 		cpu, _ := time.ParseDuration(i.CPUUsed)
 		spent := cpu - earlier[i.ID]
 		if spent < 0 {
@@ -144,7 +147,22 @@ func (a *app) printUsage(all []usage) error {
 	var rows [][]string
 	for _, u := range all {
 		rows = append(rows, []string{u.Name, u.State, fmt.Sprintf("%.1f%%", u.CPU), u.CPUUsed,
-			config.HumanSize(u.MemoryUsed) + " of " + config.HumanSize(u.Memory), config.HumanSize(u.DiskUsed) + " of " + config.HumanSize(u.Disk)})
+			config.HumanSize(u.MemoryUsed) + " of " + config.HumanSize(u.Memory), config.HumanSize(u.DiskUsed) + " of " + config.HumanSize(u.Disk), carried(u.Net), denied(u.Net)})
 	}
-	return a.table([]string{"NAME", "STATE", "CPU", "CPU TIME", "MEMORY", "DISK"}, rows)
+	return a.table([]string{"NAME", "STATE", "CPU", "CPU TIME", "MEMORY", "DISK", "NET IN / OUT", "DENIED"}, rows)
+}
+
+// carried is what came to a guest and what it sent.
+func carried(n *client.NetUse) string {
+	if n == nil {
+		return "-"
+	}
+	return config.HumanSize(int64(n.Received)) + " / " + config.HumanSize(int64(n.Sent))
+}
+
+func denied(n *client.NetUse) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(n.Denied)
 }

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,20 +23,26 @@ const (
 	eventStopped  = "stopped"
 	eventHeldBack = "held-back"
 	eventDeleted  = "deleted"
-	eventLost     = "lost" // to one reader alone, who was too slow for some
+	eventDenied   = "denied" // to the guest, by its network's policy
+	eventLost     = "lost"   // to one reader alone, who was too slow for some
 )
 
-// keptEvents is how many of the last events are remembered.
-const keptEvents = 1000
+// keptEvents is how many of the last events are remembered. Denials are apart, so
+// that no guest can have the rest forgotten.
+const (
+	keptEvents  = 1000
+	keptDenials = 200
+)
 
 // events is what has happened to all instances, numbered from 1 since the daemon
 // began. Readers hold a number and no queue, so that a slow one costs nothing and
 // holds back nobody.
 type events struct {
-	mu   sync.Mutex
-	ring [keptEvents]client.Event
-	last uint64
-	more chan struct{} // closed at the next event; nil while nobody waits
+	mu      sync.Mutex
+	lives   ring
+	denials ring
+	last    uint64
+	more    chan struct{} // closed at the next event; nil while nobody waits
 }
 
 // emit adds an event of an instance.
@@ -46,11 +54,25 @@ func (l *events) emit(kind string, rec store.Record, now time.Time) {
 	if kind == eventHeldBack {
 		e.Until = moment(rec.HeldUntil)
 	}
+	l.add(e)
+}
+
+// denied adds what a guest was refused.
+func (l *events) denied(d *instance.Denial, rec store.Record, now time.Time) {
+	l.add(client.Event{TS: now.UTC(), Event: eventDenied, InstanceID: rec.ID, Name: rec.Spec.Name, Denied: &client.Denial{
+		Network: d.Network, Target: d.Target, Class: d.Class, Why: d.Why, Untold: d.Untold}})
+}
+
+func (l *events) add(e client.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
 	e.Seq = l.last
-	l.ring[e.Seq%keptEvents] = e
+	if e.Event == eventDenied {
+		l.denials.add(e, keptDenials)
+	} else {
+		l.lives.add(e, keptEvents)
+	}
 	if l.more != nil {
 		close(l.more)
 		l.more = nil
@@ -80,21 +102,42 @@ func (l *events) moved(from, to store.Record, now time.Time) {
 	}
 }
 
-// after gives the events behind a number, or says how many of them are forgotten
+// after gives the events behind a number, and says how many of them are forgotten
 // already. Without any, more closes at the next.
 func (l *events) after(seq uint64) (list []client.Event, lost uint64, more <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if oldest := l.last - min(l.last, keptEvents); seq < oldest {
-		lost, seq = oldest-seq, oldest
-	}
-	for seq++; seq <= l.last; seq++ {
-		list = append(list, l.ring[seq%keptEvents])
-	}
+	list = append(l.lives.after(seq), l.denials.after(seq)...)
+	slices.SortFunc(list, func(a, b client.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	if len(list) == 0 && l.more == nil {
 		l.more = make(chan struct{})
 	}
-	return list, lost, l.more
+	return list, l.last - seq - uint64(len(list)), l.more
+}
+
+// ring holds the last events that were added to it.
+type ring struct {
+	kept []client.Event
+	next int // the oldest, once it is full
+}
+
+func (r *ring) add(e client.Event, size int) {
+	if len(r.kept) < size {
+		r.kept = append(r.kept, e)
+		return
+	}
+	r.kept[r.next] = e
+	r.next = (r.next + 1) % size
+}
+
+// after gives those behind a number, oldest first.
+func (r *ring) after(seq uint64) (list []client.Event) {
+	for i := range r.kept {
+		if e := r.kept[(r.next+i)%len(r.kept)]; e.Seq > seq {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // Events gives the last events, oldest first, and with follow every later one

@@ -158,3 +158,29 @@ func TestSlowFollowerIsToldWhatItLost(t *testing.T) {
 		t.Errorf("%d events from %d", len(list), list[0].Seq)
 	}
 }
+
+// A guest that is refused much is told of, and has nothing else forgotten.
+func TestDenialsAreEvents(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.started(client.Create{Name: "web"})
+		life := w.launcher.only(t)
+		for i := range keptEvents + 5 {
+			life.reports <- instance.Report{Denied: &instance.Denial{Network: "tcp", Target: "10.0.0.1:80", Class: "private", Why: "no", Untold: i}}
+		}
+		synctest.Wait()
+		all := slices.Collect(w.Events(t.Context(), false))
+		if len(all) != 3+keptDenials || all[0].Event != "created" || all[2].Event != "running" {
+			t.Fatalf("%d events, first %s", len(all), all[0].Event)
+		}
+		last := all[len(all)-1]
+		want := client.Denial{Network: "tcp", Target: "10.0.0.1:80", Class: "private", Why: "no", Untold: keptEvents + 4}
+		if last.Event != "denied" || last.Name != "web" || last.Seq != 3+keptEvents+5 || last.Denied == nil || *last.Denied != want {
+			t.Errorf("%+v %+v", last, last.Denied)
+		}
+		for i, e := range all[3:] {
+			if e.Seq != uint64(3+keptEvents+5-keptDenials+i+1) {
+				t.Fatalf("event %d has number %d", i, e.Seq)
+			}
+		}
+	})
+}

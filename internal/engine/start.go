@@ -308,6 +308,9 @@ func (a *actor) heard(report instance.Report) {
 	if report.Traffic {
 		a.active, a.trafficAt = now, now
 	}
+	if report.Denied != nil {
+		a.e.events.denied(report.Denied, a.rec, now)
+	}
 	if report.Lease != nil {
 		if a.guest.Held(now) {
 			a.active = now

@@ -137,4 +137,7 @@ func (e *Engine) measure(ctx context.Context, a *actor, view *client.Instance) {
 	for _, p := range stats.Memory {
 		view.MemoryUsed += p.Resident
 	}
+	if n := stats.Net; n != nil {
+		view.NetUsed = &client.NetUse{Sent: n.Sent, Received: n.Received, Queries: n.Queries, Denied: n.Denied, Dropped: n.Dropped}
+	}
 }

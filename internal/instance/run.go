@@ -37,11 +37,21 @@ type ProcessSize struct {
 	Private  int64  `json:"private"`  // bytes, private dirty and clean (proc(5), smaps_rollup); 0 when unknown
 }
 
+// Denial is something that a guest tried to reach and was not let to.
+type Denial struct {
+	Network string `json:"network"` // tcp, udp, icmp or dns
+	Target  string `json:"target"`  // address and port, address, or name; printable, at most 256 bytes
+	Class   string `json:"class"`   // of the address; empty for a name
+	Why     string `json:"why"`
+	Untold  int    `json:"untold"` // denials before it that nobody was told of, since they came too fast
+}
+
 // Report is what a shim tells its watcher. Exactly one field is set.
 type Report struct {
-	Ready   bool   `json:"ready,omitempty"`   // a pooled run waits for its assignment from now on
-	Busy    bool   `json:"busy,omitempty"`    // the guest used its processors above noise just now
-	Traffic bool   `json:"traffic,omitempty"` // the guest's network carried payload just now
-	Lease   *Lease `json:"lease,omitempty"`   // the guest took or released its lease; of several the last counts
-	Exit    *Exit  `json:"exit,omitempty"`    // the run has ended; the last report
+	Ready   bool    `json:"ready,omitempty"`   // a pooled run waits for its assignment from now on
+	Busy    bool    `json:"busy,omitempty"`    // the guest used its processors above noise just now
+	Traffic bool    `json:"traffic,omitempty"` // the guest's network carried payload just now
+	Lease   *Lease  `json:"lease,omitempty"`   // the guest took or released its lease; of several the last counts
+	Denied  *Denial `json:"denied,omitempty"`  // the guest was refused something
+	Exit    *Exit   `json:"exit,omitempty"`    // the run has ended; the last report
 }

@@ -3,37 +3,50 @@ package shim
 import (
 	"fmt"
 	"time"
+
+	"aegis/internal/egress"
+	"aegis/internal/instance"
 )
 
-// A guest may be refused thousands of times a second; its log gets at most this many
-// lines at once, and then one in each denialEvery.
+// A guest may be refused thousands of times a second; of that its log gets, and who
+// watches is told, at most this many at once, and then one in each denialEvery.
 const (
 	denialBurst = 10
 	denialEvery = 2 * time.Second
 )
 
-// denials thins the lines about refusals out.
+// denials thins refusals out.
 type denials struct {
 	spent  int       // of the burst
-	since  time.Time // when a line was last paid back
-	unsaid int
+	since  time.Time // when one was last paid back
+	untold int
 }
 
-// line is what the log gets, or "" when this one is only counted. It must not be
-// called by two goroutines at once.
-func (d *denials) line(text string, now time.Time) string {
+// thin returns what is told of a refusal, or nil when it is only counted. It must
+// not be called by two goroutines at once.
+func (d *denials) thin(network string, why *egress.Denied, now time.Time) *instance.Denial {
 	if back := int(now.Sub(d.since) / denialEvery); back > 0 || d.since.IsZero() {
 		d.spent, d.since = max(0, d.spent-back), now
 	}
 	if d.spent >= denialBurst {
-		d.unsaid++
-		return ""
+		d.untold++
+		return nil
 	}
 	d.spent++
-	line := "network: denied " + text
-	if d.unsaid > 0 {
-		line += fmt.Sprintf(" (and %d more before it)", d.unsaid)
-		d.unsaid = 0
+	told := &instance.Denial{Network: network, Target: why.Target, Class: string(why.Class), Why: why.Why, Untold: d.untold}
+	d.untold = 0
+	return told
+}
+
+// denialLine is a denial in the instance's log.
+func denialLine(d *instance.Denial) string {
+	line := "network: denied " + d.Network + " " + d.Target
+	if d.Class != "" {
+		line += " (" + d.Class + ")"
+	}
+	line += ": " + d.Why
+	if d.Untold > 0 {
+		line += fmt.Sprintf(" (and %d more before it)", d.Untold)
 	}
 	return line
 }

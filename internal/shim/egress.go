@@ -102,15 +102,16 @@ func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
 	return nil
 }
 
-// denied counts a refusal and says so in the instance's log.
+// denied counts a refusal, and says so in the instance's log and to who watches.
 func (r *run) denied(network string, why *egress.Denied) {
 	n := r.network
 	n.mu.Lock()
 	n.denied++
-	line := n.denials.line(network+" "+why.Error(), time.Now())
+	told := n.denials.thin(network, why, time.Now())
 	n.mu.Unlock()
-	if line != "" {
-		r.log.System(line)
+	if told != nil {
+		r.log.System(denialLine(told))
+		r.broadcast(instance.Report{Denied: told})
 	}
 }
 

@@ -87,20 +87,57 @@ func TestTrafficIsNews(t *testing.T) {
 // A flood of refusals is a few lines, and none is forgotten.
 func TestDenialsAreThinned(t *testing.T) {
 	var d denials
+	why := &egress.Denied{Target: "10.0.0.1:80", Class: egress.Private, Why: "the network is public"}
 	now := time.Unix(1e9, 0)
-	lines := 0
+	told := 0
 	for range 5000 {
-		if d.line("tcp 10.0.0.1:80", now) != "" {
-			lines++
+		if d.thin("tcp", why, now) != nil {
+			told++
 		}
 	}
-	if lines != denialBurst {
-		t.Errorf("%d lines at once", lines)
+	if told != denialBurst {
+		t.Errorf("%d are told at once", told)
 	}
-	if got := d.line("tcp 10.0.0.1:80", now.Add(denialEvery)); !strings.HasSuffix(got, "(and 4990 more before it)") {
-		t.Errorf("%q", got)
+	next := d.thin("tcp", why, now.Add(denialEvery))
+	if want := (instance.Denial{Network: "tcp", Target: "10.0.0.1:80", Class: "private", Why: "the network is public", Untold: 4990}); next == nil || *next != want {
+		t.Fatalf("%+v", next)
 	}
-	if got := d.line("x", now.Add(denialEvery)); got != "" {
-		t.Errorf("%q", got)
+	if line := denialLine(next); line != "network: denied tcp 10.0.0.1:80 (private): the network is public (and 4990 more before it)" {
+		t.Errorf("%q", line)
+	}
+	if got := d.thin("tcp", why, now.Add(denialEvery)); got != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Who watches is told of denials, and one that does not read for long of their number.
+func TestDenialsAreNews(t *testing.T) {
+	w := begin(t, script{}, withNetwork)
+	w.mustStart(false)
+	n := newNews()
+	w.mu.Lock()
+	w.watchers[n] = struct{}{}
+	w.mu.Unlock()
+	w.denied("dns", &egress.Denied{Target: "evil.test", Why: "it is not on the allow-list"})
+	for range maxDenied + 3 {
+		w.broadcast(instance.Report{Denied: &instance.Denial{Network: "tcp", Untold: 1}})
+	}
+	count, first := 0, instance.Denial{}
+	for _, report := range n.take() {
+		if d := report.Denied; d != nil {
+			if count == 0 {
+				first = *d
+			}
+			count += 1 + d.Untold
+		}
+	}
+	if want := (instance.Denial{Network: "dns", Target: "evil.test", Why: "it is not on the allow-list"}); first != want {
+		t.Errorf("%+v", first)
+	}
+	if count != 1+2*(maxDenied+3) {
+		t.Errorf("%d denials are told or counted", count)
+	}
+	if again := n.take(); len(again) > 0 && again[0].Denied != nil {
+		t.Error("told twice")
 	}
 }

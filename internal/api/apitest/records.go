@@ -67,8 +67,13 @@ func (r *records) List(context.Context) ([]client.Instance, error) {
 	return out, nil
 }
 
+// Info gives every RUNNING instance the same figures of its network.
 func (r *records) Info(_ context.Context, ref string) (client.Instance, error) {
-	return r.move("Info", ref, "")
+	i, err := r.move("Info", ref, "")
+	if i.State == "RUNNING" {
+		i.NetUsed = &client.NetUse{Sent: 1 << 10, Received: 4 << 10, Queries: 2, Denied: 3}
+	}
+	return i, err
 }
 
 func (r *records) Start(_ context.Context, ref string) (client.Instance, error) {
