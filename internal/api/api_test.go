@@ -59,6 +59,9 @@ func TestRefusesWhatTheDocumentDoesNotAllow(t *testing.T) {
 		{"unknown field", "POST", "/v1/instances", `{"nam":"x"}`, "invalid", "body.nam: unexpected property"},
 		{"other casing", "POST", "/v1/instances", `{"Name":"x"}`, "invalid", "body.Name: unexpected property"},
 		{"wrong type", "POST", "/v1/instances", `{"cpus":"two"}`, "invalid", "body.cpus"},
+		{"wrong workspace", "POST", "/v1/instances", `{"workspace":{"path":1,"read_only":true}}`, "invalid", "body.workspace"},
+		{"wrong net", "POST", "/v1/instances", `{"net":"everything"}`, "invalid", "body.net"},
+		{"null for a command", "POST", "/v1/instances/x/exec", `{"command":null}`, "invalid", "body.command"},
 		{"unknown query", "GET", "/v1/instances?all=1", ``, "invalid", "query.all"},
 		{"no command", "POST", "/v1/instances/x/exec", `{"command":[]}`, "invalid", "body.command"},
 		{"bad grace", "POST", "/v1/instances/x/stop?grace=soon", ``, "invalid", "soon"},
@@ -90,6 +93,15 @@ func TestRefusesWhatTheDocumentDoesNotAllow(t *testing.T) {
 	wantProblem(t, ask(t, &apitest.Fake{}, "POST", "/v1/instances", ``), 400, "usage", "body")
 	wantProblem(t, ask(t, &apitest.Fake{}, "POST", "/v1/instances/x/run", ``), 400, "usage", "Upgrade: aegis-process")
 	wantProblem(t, ask(t, &apitest.Fake{}, "GET", "/v1/nothing", ``), 404, "not_found", "no such operation")
+	w := ask(t, &apitest.Fake{}, "TRACE", "/v1/instances/x/lease", ``)
+	wantProblem(t, w, 405, "usage", "it takes DELETE, POST")
+	if allow := w.Header().Get("Allow"); allow != "DELETE, POST" {
+		t.Errorf("Allow: %q", allow)
+	}
+	f := &apitest.Fake{}
+	if w := ask(t, f, "POST", "/v1/instances", `{"name":"x","workspace":null,"expose":null,"net":null,"cpus":null,"env":null}`); w.Code != 201 {
+		t.Errorf("null for what may be left out: %d %s", w.Code, w.Body)
+	}
 }
 
 func TestRefusalsDoNotEchoValues(t *testing.T) {
@@ -175,6 +187,14 @@ func TestOpenAPIDocument(t *testing.T) {
 			OperationID string                     `json:"operationId"`
 			Responses   map[string]json.RawMessage `json:"responses"`
 		}
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct {
+					Type  any
+					AnyOf []struct{ Type any }
+				}
+			}
+		}
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
@@ -204,6 +224,14 @@ func TestOpenAPIDocument(t *testing.T) {
 	}
 	if len(doc.Paths) != len(want) {
 		t.Errorf("%d paths, want %d", len(doc.Paths), len(want))
+	}
+	for schema, field := range map[string]string{"Instance": "exit", "Create": "net"} {
+		if types := doc.Components.Schemas[schema].Properties[field].AnyOf; len(types) != 2 || types[1].Type != "null" {
+			t.Errorf("%s.%s may be null: %+v", schema, field, types)
+		}
+	}
+	if kind := doc.Components.Schemas["Exec"].Properties["command"].Type; kind != "array" {
+		t.Errorf("a command is %q", kind)
 	}
 	if !bytes.Contains(w.Body.Bytes(), []byte("application/problem+json")) {
 		t.Error("problems are not described")

@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"aegis/internal/fault"
 	"aegis/internal/version"
 )
 
@@ -31,8 +30,7 @@ func Handler(s Services) http.Handler {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Aegis", version.Version)
 	config.Info.Description = "The API of aegisd. Errors are problems (RFC 9457) with a stable code."
-	config.OpenAPIPath = base + "/openapi"
-	config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", nil
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	config.RejectUnknownQueryParameters = true
 	srv := &server{Services: s, api: humago.New(mux, config)}
 	srv.instances()
@@ -49,9 +47,8 @@ func Handler(s Services) http.Handler {
 	if s.Metrics != nil {
 		mux.Handle("GET /metrics", s.Metrics)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeFault(w, &fault.Error{Kind: fault.NotFound, What: "serve " + r.Method + " " + r.URL.Path, Why: "there is no such operation"})
-	})
+	mux.Handle("GET "+base+"/openapi.json", srv.document())
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeNothing(w, r, methods(mux, r)) })
 	return guardPanics(s.Log, guardVersion(mux))
 }
 

@@ -35,6 +35,7 @@ func (f *Failure) ContentType(string) string { return problemType }
 var setup = sync.OnceFunc(func() {
 	huma.NewError = refuse
 	huma.ValidateStrictCasing = true
+	huma.DefaultArrayNullable = false
 })
 
 // refuse is a request that does not fit the OpenAPI document. A value that was
