@@ -23,6 +23,7 @@ type Launch struct {
 
 	Backend     string // name in vmm/all
 	Accelerator string // as the daemon measured it: vmm.Caps.Accelerator
+	Confinement string // a rung of package confine; "": none
 	Kernel      string // file; not used with Template
 	Initrd      string // file; not used with Template
 	Base        string // file: read-only root image

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"aegis/internal/confine"
 	"aegis/internal/egress"
 	"aegis/internal/instance"
 	"aegis/internal/netstack"
@@ -89,7 +90,7 @@ func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
 		return fmt.Errorf("take the network's channel: %w", err)
 	}
 	defer channel.Close() // the helper has its own descriptor
-	h, conn, err := startNet(r.network.mac, r.network.ipv6, channel)
+	h, conn, err := startNet(r.network.mac, r.network.ipv6, confine.Rung(r.launch.Confinement), channel)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"aegis/internal/confine"
 	"aegis/internal/undo"
 )
 
@@ -31,9 +32,10 @@ const (
 	fdOwn
 )
 
-// startHelper starts the helper with these arguments; own is its third descriptor.
-// The caller closes channel and own, which the helper has for itself.
-func startHelper(what string, args []string, channel *net.UnixConn, own *os.File) (*helper, error) {
+// startHelper starts the helper with its name, the rung that confines it, and these
+// arguments, as who if we are root; own is its third descriptor. The caller closes
+// channel and own, which the helper has for itself.
+func startHelper(what string, name string, rung confine.Rung, who confine.Identity, args []string, channel *net.UnixConn, own *os.File) (*helper, error) {
 	var u undo.Stack
 	defer u.Run()
 	end, err := channel.File()
@@ -48,14 +50,15 @@ func startHelper(what string, args []string, channel *net.UnixConn, own *os.File
 	defer child.Close()
 	u.Add(func() { life.Close() })
 	h := &helper{what: what, life: life, done: make(chan struct{})}
-	self, err := os.Executable()
+	self, err := confine.Self()
 	if err != nil {
 		return nil, err
 	}
-	h.cmd = exec.Command(self, args...)
+	h.cmd = exec.Command(self, append([]string{name, string(rung)}, args...)...)
 	h.cmd.Env = []string{}
 	h.cmd.ExtraFiles = []*os.File{child, end, own}
 	h.cmd.Stderr = &h.last
+	confine.Prepare(h.cmd, rung, who)
 	if err := startBound(h.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", what, err)
 	}
@@ -83,6 +86,14 @@ func (h *helper) stop() {
 	h.life.Close()
 	h.cmd.Process.Kill()
 	<-h.done
+}
+
+// helperArgs are the rung and the rest of a helper's arguments.
+func helperArgs(args []string) (confine.Rung, []string) {
+	if len(args) == 0 {
+		return confine.Off, nil
+	}
+	return confine.Rung(args[0]), args[1:]
 }
 
 // helperMain takes a helper's descriptors, and ends the process when whoever

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 
+	"aegis/internal/confine"
 	"aegis/internal/instance"
 	"aegis/internal/logs"
 	"aegis/internal/paths"
@@ -24,6 +25,9 @@ const fdReady = 3
 // Main is the program aegis-shim, with its arguments: none for the owner of a VM,
 // "fs" and "net" for the helpers. It returns the exit status.
 func Main(args []string) int {
+	if status, mine := confine.Main(args); mine {
+		return status
+	}
 	ownDescriptors()
 	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // secrets pass through
 	var err error

@@ -11,16 +11,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aegis/internal/confine"
 	"aegis/internal/netstack"
 	"aegis/internal/shim/broker"
 )
 
-// ipv6Flag is the one argument of `aegis-shim net` besides the guest's hardware address.
+// ipv6Flag is the one argument of `aegis-shim net` besides the rung and the guest's
+// hardware address.
 const ipv6Flag = "--ipv6"
 
 // startNet starts the helper that is the guest's network, and gives the shim's end of
 // the broker's socket.
-func startNet(mac net.HardwareAddr, ipv6 bool, channel *net.UnixConn) (*helper, *net.UnixConn, error) {
+func startNet(mac net.HardwareAddr, ipv6 bool, rung confine.Rung, channel *net.UnixConn) (*helper, *net.UnixConn, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the broker's socket: %w", err)
@@ -34,11 +36,11 @@ func startNet(mac net.HardwareAddr, ipv6 bool, channel *net.UnixConn) (*helper, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("use the broker's socket: %w", err)
 	}
-	args := []string{"net", mac.String()}
+	args := []string{mac.String()}
 	if ipv6 {
 		args = append(args, ipv6Flag)
 	}
-	h, err := startHelper("the network", args, channel, theirs)
+	h, err := startHelper("the network", "net", rung, confine.Nobody, args, channel, theirs)
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
@@ -49,6 +51,7 @@ func startNet(mac net.HardwareAddr, ipv6 bool, channel *net.UnixConn) (*helper, 
 // netMain is the network helper: it parses the guest's frames and has nothing but
 // its three descriptors, and the sockets that the shim passes it.
 func netMain(args []string) error {
+	rung, args := helperArgs(args)
 	ctx, channel, own, err := helperMain("broker")
 	if err != nil {
 		return err
@@ -65,6 +68,9 @@ func netMain(args []string) error {
 		return fmt.Errorf("take the broker's socket: %w", err)
 	}
 	own.Close()
+	if _, err := confine.Enter(rung, confine.Room{Calls: confine.Frames}); err != nil {
+		return err
+	}
 	client := broker.NewClient(conn.(*net.UnixConn))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

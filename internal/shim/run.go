@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"aegis/internal/confine"
 	"aegis/internal/fault"
 	"aegis/internal/guest"
 	"aegis/internal/instance"
@@ -171,7 +172,7 @@ func (r *run) open(ctx context.Context, vm vmm.VM) error {
 			return fmt.Errorf("take the workspace's channel: %w", err)
 		}
 		defer channel.Close() // the helper has its own descriptor
-		if r.helper, err = startFS(share, channel); err != nil {
+		if r.helper, err = startFS(share, confine.Rung(r.launch.Confinement), channel); err != nil {
 			return err
 		}
 		go r.watchHelper(r.helper)

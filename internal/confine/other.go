@@ -1,0 +1,75 @@
+//go:build !linux
+
+package confine
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// errLinux refuses what is made of Linux's calls.
+var errLinux = errors.New("confinement is for Linux only, yet")
+
+// Self is this program.
+func Self() (string, error) { return os.Executable() }
+
+// Identity is a user of the host.
+type Identity struct{ UID, GID int }
+
+// Nobody owns no files.
+var Nobody = Identity{65534, 65534}
+
+// Calls names what a helper does.
+type Calls string
+
+// The kinds of helpers.
+const (
+	Files  Calls = "files"
+	Frames Calls = "frames"
+)
+
+// Room is what a helper keeps.
+type Room struct {
+	Calls    Calls
+	Dir      *os.File
+	ReadOnly bool
+	Detached bool
+}
+
+// Kept is the way to what is left.
+type Kept struct{ Dir, Proc *os.File }
+
+// Owner is who owns a file: there is nothing to map it to here.
+func Owner(*os.File) (Identity, error) { return Caller(), nil }
+
+// Caller is the user of this process.
+func Caller() Identity { return Identity{os.Geteuid(), os.Getegid()} }
+
+// Prepare does nothing: Enter will refuse.
+func Prepare(*exec.Cmd, Rung, Identity) {}
+
+// Detach fails.
+func Detach(*os.File, bool) (*os.File, error) { return nil, errLinux }
+
+// Enter fails on every rung but Off.
+func Enter(rung Rung, room Room) (Kept, error) {
+	if rung.On() {
+		return Kept{}, errLinux
+	}
+	return Kept{Dir: room.Dir}, nil
+}
+
+// Private fails.
+func Private() error { return errLinux }
+
+// Seal fails.
+func Seal() error { return errLinux }
+
+func attempt(Rung, string) *failure { return &failure{stepStart, syscall.ENOSYS} }
+
+func tryMain([]string, io.Writer) error { return errLinux }
+
+func stageMain([]string) error { return errLinux }

@@ -1,0 +1,78 @@
+//go:build linux
+
+package confine
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxFiles bounds the descriptors of a confined process. It is what a workspace's
+// tables are made for; a process that was given fewer keeps those.
+const maxFiles = 1 << 16
+
+// limit sets the resource limits, for good: no cores, no locked memory, no queues.
+func limit(rung Rung) error {
+	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_MEMLOCK: 0, unix.RLIMIT_MSGQUEUE: 0, unix.RLIMIT_NOFILE: maxFiles}
+	if rung.Namespaces() { // outside, it would count all that the user runs
+		limits[unix.RLIMIT_NPROC] = 1024
+	}
+	for resource, most := range limits {
+		var now unix.Rlimit
+		if err := unix.Getrlimit(resource, &now); err != nil {
+			return fmt.Errorf("read limit %d: %w", resource, err)
+		}
+		most = min(most, now.Max)
+		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
+			return fmt.Errorf("set limit %d: %w", resource, err)
+		}
+	}
+	return nil
+}
+
+// everywhere makes a system call on every thread of the process.
+func everywhere(call, a, b, c uintptr) error {
+	if _, _, errno := syscall.AllThreadsSyscall(call, a, b, c); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// here makes it on this thread.
+func here(call, a, b, c uintptr) error {
+	if _, _, errno := unix.Syscall(call, a, b, c); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// The arguments of capset(2). They stay where they are, since drop passes addresses on.
+var (
+	capHeader = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	noCaps    [2]unix.CapUserData
+)
+
+// drop takes all capabilities, and the way to any by starting programs. call is
+// everywhere, or here for a thread that goes on as another program.
+func drop(call func(call, a, b, c uintptr) error) error {
+	if err := call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+		return fmt.Errorf("set no_new_privs: %w", err)
+	}
+	if err := call(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
+		return fmt.Errorf("clear the ambient capabilities: %w", err)
+	}
+	if err := call(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&capHeader)), uintptr(unsafe.Pointer(&noCaps[0])), 0); err != nil {
+		return fmt.Errorf("drop the capabilities: %w", err)
+	}
+	return nil
+}
+
+// unbound empties this thread's bounding set where that is allowed; before drop.
+func unbound() {
+	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
+		here(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
+	}
+}
