@@ -30,6 +30,7 @@ type Instance struct {
 	Backend      string            `json:"backend"`
 	Accelerator  string            `json:"accelerator" doc:"kvm, hvf or tcg"`
 	Isolation    string            `json:"isolation" enum:"hardware,emulated"`
+	Confinement  string            `json:"confinement" doc:"what holds its processes on the host: full, no-landlock, no-namespaces, off; empty before the first start"`
 	PauseAfter   string            `json:"pause_after" doc:"a duration, or never"`
 	StopAfter    string            `json:"stop_after" doc:"a duration, or never"`
 	Restart      string            `json:"restart"`
@@ -134,6 +135,7 @@ type Status struct {
 	Backend     string         `json:"backend"`
 	Accelerator string         `json:"accelerator"`
 	Isolation   string         `json:"isolation" enum:"hardware,emulated"`
+	Confinement string         `json:"confinement" doc:"what holds the processes of an instance that is started now: full, no-landlock, no-namespaces, off"`
 	Instances   map[string]int `json:"instances" doc:"how many are in each state"`
 	Ready       bool           `json:"ready" doc:"kernel and default image are there"`
 	Warnings    []string       `json:"warnings"`

@@ -97,6 +97,7 @@ func resourceRows(i client.Instance) [][]string {
 		{"disk", config.HumanSize(i.Disk) + ", " + config.HumanSize(i.DiskUsed) + " in use on the host"},
 		{"net", netLine(i)},
 		{"backend", backend(i.Backend, i.Accelerator, i.Isolation)},
+		{"confinement", or(i.Confinement, "-")},
 		{"pause after", i.PauseAfter},
 		{"stop after", i.StopAfter},
 		{"restart", i.Restart},

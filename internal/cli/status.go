@@ -52,6 +52,7 @@ func statusRows(s client.Status) [][]string {
 		{"front door", or(s.FrontDoor, "none")},
 		{"API by TCP", or(s.Listen, "none")},
 		{"backend", backend(s.Backend, s.Accelerator, s.Isolation)},
+		{"confinement", or(s.Confinement, "none: nothing can be started")},
 		{"ready", ready},
 		{"instances", or(strings.Join(counts, ", "), "none")},
 	}

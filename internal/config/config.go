@@ -30,6 +30,7 @@ type Config struct {
 	Backend     string        // "": chosen by probing
 	Image       string        // "": the default image
 	Net         string        // a word of --net
+	Confinement string        // ConfineFull, ConfineBest or ConfineOff
 
 	origins map[string]string
 }

@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		PauseAfter: instance.Timeout(60 * time.Second), StopAfter: instance.Timeout(20 * time.Minute),
 		CPUs: 1, Memory: 512 << 20, Disk: 8 << 30, FrontDoor: "127.0.0.1:8099", LogSize: 100 << 20,
-		WakeTimeout: 30 * time.Second, StopTime: 10 * time.Second, BootTimeout: 60 * time.Second, Net: "public",
+		WakeTimeout: 30 * time.Second, StopTime: 10 * time.Second, BootTimeout: 60 * time.Second, Net: "public", Confinement: "best",
 		origins: c.origins,
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 func TestEveryField(t *testing.T) {
 	text := map[string]string{"pause-after": "7s", "stop-after": "7s", "cpus": "7", "memory": "77M", "disk": "77M",
 		"front-door": "[::1]:7", "api-listen": "127.0.0.1:7", "log-size": "77M", "wake-timeout": "7s", "stop-time": "7s", "boot-timeout": "7s",
-		"backend": "seven", "image": "seven", "net": "lan"}
+		"backend": "seven", "image": "seven", "net": "lan", "confinement": "off"}
 	if fields := reflect.TypeFor[Config]().NumField() - 1; fields != len(settings) || len(text) != fields {
 		t.Fatalf("%d fields, %d settings, %d tried", fields, len(settings), len(text))
 	}

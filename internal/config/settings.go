@@ -55,6 +55,8 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.BootTimeout }),
 	word("backend", "virtual machine monitor; empty chooses by probing", func(c *Config) *string { return &c.Backend }),
 	{"net", egressModes[0], "what an instance reaches: " + strings.Join(egressModes, ", "), parseNet, func(c Config) string { return c.Net }},
+	{"confinement", ConfineBest, "what holds the processes that handle a guest: full, best (what this machine allows, but not nothing), off",
+		parseConfinement, func(c Config) string { return c.Confinement }},
 	word("image", "image of an instance; empty is the default image", func(c *Config) *string { return &c.Image }),
 }
 
@@ -105,6 +107,21 @@ func parseNet(c *Config, text string) error {
 		return invalid(text, "is no network: %s", strings.Join(egressModes, ", "))
 	}
 	c.Net = text
+	return nil
+}
+
+// The words of confinement.
+const (
+	ConfineFull = "full" // everything, or no start
+	ConfineBest = "best" // what the machine allows; no start below Landlock and a filter of system calls
+	ConfineOff  = "off"
+)
+
+func parseConfinement(c *Config, text string) error {
+	if !slices.Contains([]string{ConfineFull, ConfineBest, ConfineOff}, text) {
+		return invalid(text, "is no confinement: full, best, off")
+	}
+	c.Confinement = text
 	return nil
 }
 

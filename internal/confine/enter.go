@@ -32,7 +32,7 @@ const place = "workspace"
 // Detach is for a shim that is root: it gives its helper, who may not go to where the
 // directory is, a mount of it.
 func Detach(dir *os.File, readOnly bool) (*os.File, error) {
-	return detachOpen(dir, attributes(readOnly, false))
+	return detachOpen(int(dir.Fd()), attributes(readOnly, false))
 }
 
 // Enter confines this process with all its threads, for good. It was started by a
@@ -108,7 +108,7 @@ func (r Room) pivot() (*os.File, error) {
 	tree := r.Dir
 	if !r.Detached {
 		var err error
-		if tree, err = detachOpen(r.Dir, attributes(r.ReadOnly, false)); err != nil {
+		if tree, err = detachOpen(int(r.Dir.Fd()), attributes(r.ReadOnly, false)); err != nil {
 			return nil, err
 		}
 		defer tree.Close()

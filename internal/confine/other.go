@@ -68,6 +68,14 @@ func Private() error { return errLinux }
 // Seal fails.
 func Seal() error { return errLinux }
 
+// Stage fails on every rung but Off.
+func Stage(_ *exec.Cmd, rung Rung, _ []Need, _ []int) (func(), error) {
+	if rung.On() {
+		return nil, errLinux
+	}
+	return func() {}, nil
+}
+
 func attempt(Rung, string) *failure { return &failure{stepStart, syscall.ENOSYS} }
 
 func tryMain([]string, io.Writer) error { return errLinux }

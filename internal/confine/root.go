@@ -47,8 +47,8 @@ func detach(path string, attr uint64) (*os.File, error) {
 
 // detachOpen is detach of an open file or directory, found again by its path: its mount
 // belongs to another namespace. It is the same inode or an error.
-func detachOpen(f *os.File, attr uint64) (*os.File, error) {
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+func detachOpen(fd int, attr uint64) (*os.File, error) {
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func detachOpen(f *os.File, attr uint64) (*os.File, error) {
 		return nil, err
 	}
 	var want, got unix.Stat_t
-	if unix.Fstat(int(f.Fd()), &want) != nil || unix.Fstat(int(tree.Fd()), &got) != nil || want.Dev != got.Dev || want.Ino != got.Ino {
+	if unix.Fstat(fd, &want) != nil || unix.Fstat(int(tree.Fd()), &got) != nil || want.Dev != got.Dev || want.Ino != got.Ino {
 		tree.Close()
 		return nil, fmt.Errorf("take %q as a mount: something else is there now", path)
 	}

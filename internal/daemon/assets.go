@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aegis/internal/config"
+	"aegis/internal/confine"
 	"aegis/internal/engine"
 	"aegis/internal/fault"
 	"aegis/internal/image"
@@ -24,7 +25,8 @@ type assets struct {
 	config config.Config
 	log    *slog.Logger
 
-	choice func() choice // kept once it was good: the probes take time
+	choice func() choice        // kept once it was good: the probes take time
+	found  func() confine.Found // what this machine allows, asked for once
 
 	mu     sync.Mutex // one set-up at a time
 	initrd sync.Mutex
@@ -50,6 +52,7 @@ func newAssets(home paths.Home, cfg config.Config, log *slog.Logger) *assets {
 		c.backend, c.verdicts, c.err = all.Choose(ctx)
 		return c
 	})
+	a.found = sync.OnceValue(func() confine.Found { return findRung(home.Dir) })
 	return a
 }
 
@@ -83,8 +86,12 @@ func (a *assets) Backend(name string) (engine.Backend, error) {
 	} else if c.err != nil {
 		return engine.Backend{}, c.err
 	}
+	rung, err := chooseRung(a.config.Confinement, a.found)
+	if err != nil {
+		return engine.Backend{}, err
+	}
 	caps := backend.Caps()
-	return engine.Backend{Name: backend.Name(), Accelerator: caps.Accelerator, Hardware: caps.Hardware,
+	return engine.Backend{Name: backend.Name(), Accelerator: caps.Accelerator, Confinement: string(rung), Hardware: caps.Hardware,
 		MaxCPUs: caps.MaxCPUs, MinMemory: caps.MinMemory}, nil
 }
 

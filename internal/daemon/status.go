@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"aegis/client"
+	"aegis/internal/config"
 	"aegis/internal/engine"
 	"aegis/internal/fault"
 	"aegis/internal/instance"
@@ -46,6 +47,10 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 		s.Warnings = append(s.Warnings, fault.As(err).Why)
 	} else {
 		s.Backend, s.Accelerator, s.Isolation = backend.Name, backend.Accelerator, engine.Isolation(backend.Accelerator)
+		s.Confinement = backend.Confinement
+		if found := d.assets.found(); found.Cause != "" && d.config.Confinement != config.ConfineOff {
+			s.Warnings = append(s.Warnings, "processes that handle a guest are not fully confined: "+found.Cause)
+		}
 	}
 	if err := d.assets.ready(); err != nil {
 		s.Warnings = append(s.Warnings, fault.As(err).Error())

@@ -91,6 +91,7 @@ type Assets interface {
 type Backend struct {
 	Name        string
 	Accelerator string
+	Confinement string // rung of package confine that its processes are held by
 	Hardware    bool
 	MaxCPUs     int
 	MinMemory   int64

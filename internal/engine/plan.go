@@ -56,7 +56,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk}
 	p.launch = instance.Launch{
 		Run: run, RunDir: e.Home.Run(run).Dir,
-		Backend: backend.Name, Accelerator: backend.Accelerator, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
+		Backend: backend.Name, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
 		CPUs: spec.CPUs, Memory: spec.Memory, BootTimeout: e.Config.BootTimeout,
 		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Workspace: spec.Workspace},
 	}

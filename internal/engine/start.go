@@ -175,7 +175,7 @@ func (a *actor) launch(on instance.Event, attach chan<- Stream) (*waiter, error)
 	}
 	rec := a.rec
 	rec.State, rec.Run, rec.UserStopped = instance.Starting, plan.launch.Run, false
-	rec.Backend, rec.Accelerator, rec.Image = plan.backend.Name, plan.backend.Accelerator, plan.files.Digest
+	rec.Backend, rec.Accelerator, rec.Confinement, rec.Image = plan.backend.Name, plan.backend.Accelerator, plan.backend.Confinement, plan.files.Digest
 	rec.SecretVersions = plan.versions
 	if err := a.save(rec); err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func render(rec store.Record) client.Instance {
 		Command: orEmpty(spec.Command), Workdir: workdir(spec, Files{Workdir: "/"}), User: spec.User,
 		Env: maps.Clone(spec.Env), Secrets: orEmpty(spec.Secrets), Ports: ports(spec.Ports),
 		CPUs: spec.CPUs, Memory: spec.Memory, Disk: spec.Disk, Net: spec.Net, AllowHosts: orEmpty(spec.AllowHosts), AllowCIDRs: orEmpty(spec.AllowCIDRs), Labels: maps.Clone(spec.Labels),
-		Backend: rec.Backend, Accelerator: rec.Accelerator, Isolation: Isolation(rec.Accelerator),
+		Backend: rec.Backend, Accelerator: rec.Accelerator, Isolation: Isolation(rec.Accelerator), Confinement: rec.Confinement,
 		PauseAfter: config.FormatTimeout(spec.PauseAfter), StopAfter: config.FormatTimeout(spec.StopAfter), Restart: spec.Restart,
 		CreatedAt: rec.CreatedAt, StartedAt: moment(rec.StartedAt), StoppedAt: moment(rec.StoppedAt),
 		Wakes: wakes(rec.Wakes),

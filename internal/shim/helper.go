@@ -55,7 +55,7 @@ func startHelper(what string, name string, rung confine.Rung, who confine.Identi
 		return nil, err
 	}
 	h.cmd = exec.Command(self, append([]string{name, string(rung)}, args...)...)
-	h.cmd.Env = []string{}
+	h.cmd.Args[0], h.cmd.Env = "aegis-shim", []string{}
 	h.cmd.ExtraFiles = []*os.File{child, end, own}
 	h.cmd.Stderr = &h.last
 	confine.Prepare(h.cmd, rung, who)

@@ -122,7 +122,7 @@ func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
 		}
 		return f, err
 	}
-	cfg := vmm.Config{Dir: r.dir.VMM(), CPUs: r.launch.CPUs, Memory: r.launch.Memory,
+	cfg := vmm.Config{Dir: r.dir.VMM(), Confinement: r.launch.Confinement, CPUs: r.launch.CPUs, Memory: r.launch.Memory,
 		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Console: r.console, Log: &capped{w: os.Stderr, left: monitorLog}}
 	if r.network = newNetwork(*r.launch.Assignment, backend.Caps()); r.network != nil {
 		r.network.add(&cfg)

@@ -34,6 +34,7 @@ type Record struct {
 	SecretVersions map[string]string `json:"secret_versions"` // of the last start, by name
 	Backend        string            `json:"backend"`         // of the last start
 	Accelerator    string            `json:"accelerator"`     // of the last start
+	Confinement    string            `json:"confinement"`     // of the last start; "" before there was any
 	Image          string            `json:"image"`           // digest of the root in use
 }
 

@@ -132,6 +132,10 @@ type Config struct {
 	// Close empties it, the caller removes it.
 	Dir string
 
+	// Confinement is the rung of package confine that holds the monitor; "" is none. On
+	// any other, the program that calls Boot passes its arguments to confine.Main.
+	Confinement string
+
 	Kernel *os.File // bzImage or Image; a backend that needs another form converts it
 	Initrd *os.File // cpio archive, any compression that the kernel takes
 	Args   []string // for the kernel's command line, behind the backend's own

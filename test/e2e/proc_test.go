@@ -12,6 +12,7 @@ import (
 // process is one of the host's, from /proc.
 type process struct {
 	pid     int
+	parent  int
 	args    string // command line, zeros as spaces
 	environ string
 	cwd     string
@@ -31,17 +32,49 @@ func all() []process {
 		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
 		cwd, _ := os.Readlink(filepath.Join(dir, "cwd"))
 		pid, _ := strconv.Atoi(filepath.Base(dir))
-		out = append(out, process{pid, string(bytes.ReplaceAll(args, []byte{0}, []byte{' '})), string(environ), cwd})
+		out = append(out, process{pid, parentOf(dir), string(bytes.ReplaceAll(args, []byte{0}, []byte{' '})), string(environ), cwd})
 	}
 	return out
 }
 
+// parentOf reads proc_pid_stat(5); what stands behind the name can hold no ")".
+func parentOf(dir string) int {
+	stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1])
+	return parent
+}
+
+// holds is whether the process has something of dir open.
+func (p process) holds(dir string) bool {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.pid))
+	for _, f := range files {
+		if to, err := os.Readlink(f); err == nil && strings.HasPrefix(to, dir) {
+			return true
+		}
+	}
+	return false
+}
+
 // processes are those that belong to the home: the daemon, shims, helpers, monitors.
+// A confined one has neither a directory nor an environment of the home: it is known
+// by its shim, or by what it has open when that is gone.
 func (h *home) processes() []process {
+	every := all()
+	shims := map[int]bool{}
+	named := func(p process) bool {
+		return strings.HasPrefix(p.cwd, h.dir) || strings.Contains(p.environ, "AEGIS_HOME="+h.dir)
+	}
+	for _, p := range every {
+		shims[p.pid] = p.role() == "aegis-shim" && named(p)
+	}
 	var out []process
-	for _, p := range all() {
-		ours := strings.HasPrefix(p.cwd, h.dir) || strings.Contains(p.environ, "AEGIS_HOME="+h.dir)
-		if ours && p.pid != os.Getpid() {
+	for _, p := range every {
+		orphan := p.parent == 1 && (p.role() == "vmm" || p.role() == "fs") && p.holds(filepath.Dir(h.dir))
+		if (named(p) || shims[p.parent] || orphan) && p.pid != os.Getpid() {
 			out = append(out, p)
 		}
 	}
@@ -72,8 +105,8 @@ func (p process) role() string {
 	switch name := filepath.Base(args[0]); {
 	case strings.HasPrefix(name, "qemu-system"):
 		return "vmm"
-	case len(args) > 1 && args[1] == "fs":
-		return "fs"
+	case len(args) > 1 && (args[1] == "fs" || args[1] == "net"):
+		return args[1]
 	default:
 		return name
 	}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 
+	"aegis/internal/confine"
 	"aegis/internal/undo"
 	"aegis/internal/vmm"
 )
@@ -80,7 +81,7 @@ func (b *Backend) boot(ctx context.Context, cfg vmm.Config) (*machine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	proc, err := start(cmd)
+	proc, err := start(cmd, confine.Rung(cfg.Confinement), b.accel())
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aegis/internal/confine"
 	"aegis/internal/vmm"
 )
 
@@ -25,9 +26,19 @@ type process struct {
 	state  *os.ProcessState // set before exited is closed
 }
 
-// start runs cmd in a session of its own, out of reach of the terminal's signals.
-func start(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+// start runs cmd, held by that rung, in a session of its own, out of reach of the
+// terminal's signals.
+func start(cmd *exec.Cmd, rung confine.Rung, accel Accel) (*process, error) {
+	program := cmd.Path
+	staged, err := confine.Stage(cmd, rung, binary(program).needs(accel), memory(cmd.Args))
+	if err != nil {
+		return nil, fmt.Errorf("start %q: %w", program, err)
+	}
+	defer staged()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
@@ -42,7 +53,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 		close(p.exited)
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %q: %w", cmd.Path, err)
+		return nil, fmt.Errorf("start %q: %w", program, err)
 	}
 	p.pid = cmd.Process.Pid
 	return p, nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"aegis/internal/confine"
 	"aegis/internal/vmm"
 )
 
@@ -20,8 +21,11 @@ import (
 const envOwner = "AEGIS_TEST_OWNER"
 
 func TestMain(m *testing.M) {
+	if status, mine := confine.Main(os.Args[1:]); mine {
+		os.Exit(status)
+	}
 	if os.Getenv(envOwner) != "" {
-		p, err := start(sleeper())
+		p, err := start(sleeper(), confine.Off, TCG)
 		if err == nil {
 			err = p.stop(context.Background())
 		}
@@ -79,7 +83,7 @@ func TestMonitorOutlivesTheCallersThread(t *testing.T) {
 			<-release
 			return
 		}
-		p, err := start(sleeper())
+		p, err := start(sleeper(), confine.Off, TCG)
 		if err != nil {
 			t.Error(err)
 		}
@@ -102,7 +106,7 @@ func TestMonitorOutlivesTheCallersThread(t *testing.T) {
 }
 
 func TestStopIsObserved(t *testing.T) {
-	p, err := start(sleeper())
+	p, err := start(sleeper(), confine.Off, TCG)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+
+	"aegis/internal/confine"
 )
 
 // errLinux refuses hosts where nothing ends the monitor with its owner.
@@ -18,8 +20,8 @@ type process struct {
 	state  *os.ProcessState
 }
 
-func start(*exec.Cmd) (*process, error)       { return nil, errLinux }
-func socketpair() ([2]int, error)             { return [2]int{}, errLinux }
-func (p *process) kill()                      {}
-func (p *process) stop(context.Context) error { return errLinux }
-func (p *process) cont() error                { return errLinux }
+func start(*exec.Cmd, confine.Rung, Accel) (*process, error) { return nil, errLinux }
+func socketpair() ([2]int, error)                            { return [2]int{}, errLinux }
+func (p *process) kill()                                     {}
+func (p *process) stop(context.Context) error                { return errLinux }
+func (p *process) cont() error                               { return errLinux }
