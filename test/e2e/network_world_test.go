@@ -33,13 +33,8 @@ const (
 
 // world is a host with an internet behind it (testdata/world).
 type world struct {
-	dir   string   // of its servers; what is below files they serve
+	dir   string   // of its servers
 	enter []string // the command that runs a command there
-}
-
-// files is where the web server's files are.
-func (w world) files(name ...string) string {
-	return filepath.Join(append([]string{w.dir, "files"}, name...)...)
 }
 
 // online gives the home a host of its own in such a world: every command of it, and
