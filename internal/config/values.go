@@ -67,7 +67,20 @@ func FormatSize(n int64) string {
 
 // HumanSize writes bytes for a person, with at most one decimal: 217.2 MiB. What is
 // parsed again is FormatSize's.
-func HumanSize(n int64) string {
+func HumanSize(n int64) string { return humanSize(n, 1) }
+
+// HumanSizes writes two sizes as HumanSize does, with as many decimals as it takes
+// to see that they differ, or in bytes.
+func HumanSizes(a, b int64) (string, string) {
+	for decimals := 1; decimals <= 3; decimals++ {
+		if one, other := humanSize(a, decimals), humanSize(b, decimals); one != other || a == b {
+			return one, other
+		}
+	}
+	return fmt.Sprintf("%d bytes", a), fmt.Sprintf("%d bytes", b)
+}
+
+func humanSize(n int64, decimals int) string {
 	const letters = "KMGTP"
 	value, power := float64(n), 0
 	for value >= 1024 && power < len(letters) {
@@ -77,7 +90,8 @@ func HumanSize(n int64) string {
 	if power == 0 {
 		return fmt.Sprintf("%d B", n)
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + letters[power-1:power] + "iB"
+	text := strings.TrimRight(strconv.FormatFloat(value, 'f', decimals, 64), "0")
+	return strings.TrimSuffix(text, ".") + " " + letters[power-1:power] + "iB"
 }
 
 // never is the word for a timeout that is switched off.

@@ -47,6 +47,32 @@ func TestHumanSize(t *testing.T) {
 	}
 }
 
+// TestHumanSizes holds that two sizes that differ do not look alike.
+func TestHumanSizes(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		a, b      int64
+		one, both string
+	}{
+		{512 * mib, 512 * mib, "512 MiB", "512 MiB"}, {512 * mib, 513 * mib, "512 MiB", "513 MiB"},
+		{3935 * mib, 3936 * mib, "3.843 GiB", "3.844 GiB"}, {1 << 40, 1<<40 + 1, "1099511627776 bytes", "1099511627777 bytes"}, {0, 1, "0 B", "1 B"},
+	} {
+		if one, both := HumanSizes(c.a, c.b); one != c.one || both != c.both {
+			t.Errorf("%d and %d: %q and %q, want %q and %q", c.a, c.b, one, both, c.one, c.both)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a := rapid.Int64Min(0).Draw(t, "a")
+		b := a + rapid.Int64Range(0, 1<<62-1).Draw(t, "more")
+		if b < a {
+			return
+		}
+		if one, other := HumanSizes(a, b); (one == other) != (a == b) {
+			t.Fatalf("%d and %d are written %q and %q", a, b, one, other)
+		}
+	})
+}
+
 func TestParseTimeout(t *testing.T) {
 	for text, want := range map[string]time.Duration{"never": 0, "0": 0, "0s": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute} {
 		got, err := ParseTimeout(text)

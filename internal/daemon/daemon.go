@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -203,6 +202,3 @@ func companion(name string) (string, error) {
 	}
 	return "", fault.New(fault.AssetMissing, name, "find "+name, "it is neither beside %s nor in ../libexec/aegis", self)
 }
-
-// newLog writes the daemon's own words.
-func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -41,7 +41,7 @@ func Main(args []string) int {
 		ready = os.NewFile(uintptr(*fd), "ready")
 	}
 	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // secrets pass through, and the shims inherit it
-	log := newLog(os.Stderr)
+	log := newLog(ownLog(os.Getenv))
 	slog.SetLogLoggerLevel(slog.LevelDebug) // what libraries say of a guest's odd bytes is not news
 	slog.SetDefault(log)
 	if err := serve(os.Getenv, log, func(err error) { tell(ready, err) }); err != nil {

@@ -41,7 +41,7 @@ func holdings(home paths.Home, cfg config.Config, needs engine.Needs, all bool) 
 		}
 	}
 	disks := holding{"instance disks", nil, below(home.Instances(), needs.Left)}
-	logs := holding{"logs", []string{home.DaemonLog()}, nil}
+	logs := holding{"logs", []string{home.DaemonLog(), home.EarlierDaemonLog()}, nil}
 	for _, dir := range children(home.Instances()) {
 		if slices.Contains(needs.Left, dir) {
 			disks.paths = append(disks.paths, dir)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -31,12 +30,11 @@ func (e *Engine) Create(ctx context.Context, c client.Create) (client.Instance, 
 	if rec.Spec, err = e.spec(c); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
-	if rec.Spec.Workspace, err = e.workspace(rec, c.Workspace); err != nil {
+	var settle func(keep bool)
+	if rec.Spec.Workspace, settle, err = e.workspace(rec, c.Workspace); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
-	if w := rec.Spec.Workspace; w != nil && w.Temporary {
-		u.Add(func() { os.Remove(w.Path) })
-	}
+	u.Add(func() { settle(false) })
 	if _, err := e.plan(rec); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
@@ -54,6 +52,7 @@ func (e *Engine) Create(ctx context.Context, c client.Create) (client.Instance, 
 	e.events.emit(eventCreated, rec, rec.CreatedAt)
 	a := e.spawn(rec, claim, func(*actor) {})
 	u.Keep()
+	settle(true)
 	return e.view(ctx, a)
 }
 
@@ -183,18 +182,21 @@ func (e *Engine) checkSizes(s instance.Spec) error {
 	}
 	switch {
 	case s.Memory < backend.MinMemory:
-		return fault.New(fault.Invalid, "memory", what, "%s of memory is too little: backend %s needs %s",
-			config.HumanSize(s.Memory), backend.Name, config.HumanSize(backend.MinMemory))
+		asked, least := config.HumanSizes(s.Memory, backend.MinMemory)
+		return fault.New(fault.Invalid, "memory", what, "%s of memory is too little: backend %s needs %s", asked, backend.Name, least)
 	case s.Memory > total:
-		return fault.New(fault.Invalid, "memory", what, "%s of memory is more than this machine's %s",
-			config.HumanSize(s.Memory), config.HumanSize(total))
+		asked, most := config.HumanSizes(s.Memory, total)
+		return fault.New(fault.Invalid, "memory", what, "%s of memory is more than this machine's %s", asked, most)
 	case s.Memory%(1<<20) != 0:
 		return fault.New(fault.Invalid, "memory", what, "%d bytes of memory are not whole MiB", s.Memory)
 	case s.CPUs < 1 || s.CPUs > min(runtime.NumCPU(), backend.MaxCPUs):
 		return fault.New(fault.Invalid, "cpus", what, "%d processors: this machine offers 1 to %d", s.CPUs, min(runtime.NumCPU(), backend.MaxCPUs))
 	case s.Disk < minDisk || s.Disk > maxDisk:
-		return fault.New(fault.Invalid, "disk", what, "a disk of %s: it must have %s to %s",
-			config.HumanSize(s.Disk), config.HumanSize(minDisk), config.HumanSize(maxDisk))
+		asked, least := config.HumanSizes(s.Disk, minDisk)
+		if s.Disk > maxDisk {
+			asked, _ = config.HumanSizes(s.Disk, maxDisk)
+		}
+		return fault.New(fault.Invalid, "disk", what, "a disk of %s: it must have %s to %s", asked, least, config.HumanSize(maxDisk))
 	}
 	return nil
 }
@@ -230,31 +232,4 @@ func exposed(specs []string) ([]instance.Port, error) {
 		ports = append(ports, p)
 	}
 	return ports, nil
-}
-
-// workspace resolves what was asked for: an absolute path, a name, or, for an
-// ephemeral run, a new temporary directory.
-func (e *Engine) workspace(rec store.Record, given *client.Workspace) (*instance.Workspace, error) {
-	const what = "use the workspace"
-	if given == nil {
-		if !rec.Spec.Ephemeral {
-			return nil, nil
-		}
-		dir := e.Home.TemporaryWorkspace(rec.ID)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fault.New(fault.Workspace, dir, what, "%w", err)
-		}
-		return &instance.Workspace{Path: dir, Temporary: true}, nil
-	}
-	w := &instance.Workspace{Path: given.Path, ReadOnly: given.ReadOnly}
-	if w.Path == "" || w.Path[0] != '/' {
-		if err := instance.CheckName(w.Path); err != nil {
-			return nil, fault.New(fault.Invalid, w.Path, what, "%.80q is neither an absolute path nor the name of a workspace", w.Path)
-		}
-		w.Path = e.Home.Workspace(w.Path)
-		if err := os.MkdirAll(w.Path, 0o700); err != nil {
-			return nil, fault.New(fault.Workspace, w.Path, what, "%w", err)
-		}
-	}
-	return w, nil
 }

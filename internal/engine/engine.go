@@ -131,6 +131,9 @@ type Parts struct {
 type Engine struct {
 	Parts
 	events events
+
+	workspaces workspaces // of creations that go on
+
 	ctx    context.Context // of background work; ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup

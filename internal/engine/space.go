@@ -20,8 +20,8 @@ func checkSpace(dir string) error {
 		return fmt.Errorf("look at the free space of %s: %w", dir, err)
 	}
 	if free := int64(st.Bavail) * int64(st.Bsize); free < Reserve {
-		return fault.New(fault.NoSpace, dir, "", "the disk that holds %s has %s left and a start needs %s",
-			dir, config.HumanSize(free), config.HumanSize(Reserve))
+		left, least := config.HumanSizes(free, Reserve)
+		return fault.New(fault.NoSpace, dir, "", "the disk that holds %s has %s left and a start needs %s", dir, left, least)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ const (
 	nameSocket     = "aegisd.sock"    // the API
 	nameLock       = "aegisd.lock"    // flock(2) held by the one daemon
 	nameDaemonLog  = "aegisd.log"     // what the daemon itself says
+	nameEarlierLog = "aegisd.log.1"   // and what it had said before
 	nameRegistry   = "registry.db"    // SQLite, with -wal and -shm beside it
 	nameSecrets    = "secrets"        // one sealed file a secret
 	nameSecretKey  = "secret.key"     // 0600, where there is no keyring
@@ -147,6 +148,9 @@ func (h Home) Lock() string { return filepath.Join(h.Dir, nameLock) }
 
 // DaemonLog is what the daemon itself says.
 func (h Home) DaemonLog() string { return filepath.Join(h.Dir, nameDaemonLog) }
+
+// EarlierDaemonLog is what was in DaemonLog before it was full.
+func (h Home) EarlierDaemonLog() string { return filepath.Join(h.Dir, nameEarlierLog) }
 
 // Registry is the SQLite database of instances.
 func (h Home) Registry() string { return filepath.Join(h.Dir, nameRegistry) }
