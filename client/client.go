@@ -29,6 +29,8 @@ type Client struct {
 	url   string // of the daemon, without a path
 	token string // empty: none is asked for
 	http  *http.Client
+	dial  func(context.Context) (net.Conn, error)
+	open  chan net.Conn // at most one, that Reach has dialled and no request has taken
 }
 
 // New makes a Client of the daemon that listens at a unix socket. It connects
@@ -47,19 +49,51 @@ func Dial(address, token string) *Client {
 
 // reach gives c its way to the daemon.
 func reach(c *Client, network, address string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+	c.open = make(chan net.Conn, 1)
+	c.dial = func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, address)
 	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		select {
+		case conn := <-c.open:
+			return conn, nil
+		default:
+			return c.dial(ctx)
+		}
+	}
 	c.http = &http.Client{Transport: &http.Transport{DialContext: dial}, CheckRedirect: stay}
 	return c
+}
+
+// Reach reports whether a daemon listens; the first request then goes over the
+// connection that it makes, and should come soon: a daemon ends a connection that
+// stays silent for seconds. Which daemon it is, the answer of any request tells.
+func (c *Client) Reach(ctx context.Context) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return c.unreachable(ctx, "reach the daemon", err)
+	}
+	select {
+	case c.open <- conn:
+	default:
+		conn.Close()
+	}
+	return nil
 }
 
 // stay follows no redirect: a daemon sends none, and the token is for it alone.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Close ends idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	select {
+	case conn := <-c.open:
+		conn.Close()
+	default:
+	}
+}
 
 // request sends one request below /v1 and returns an answer with a status of
 // success, whose Body the caller closes. what names the act in errors.

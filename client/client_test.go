@@ -125,63 +125,6 @@ func TestWait(t *testing.T) {
 	wantFault(t, err, fault.Cancelled, `wait for instance "web": it was cancelled`)
 }
 
-func TestNoDaemon(t *testing.T) {
-	c := client.New(filepath.Join(t.TempDir(), "s"))
-	_, err := c.Version(t.Context())
-	wantFault(t, err, fault.Unreachable, "no daemon answers at ")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = c.Version(ctx)
-	wantFault(t, err, fault.Cancelled, "it was cancelled")
-}
-
-// TestDeadline hits every moment of a call: before the dial, in it, behind it.
-func TestDeadline(t *testing.T) {
-	c := running(t, &apitest.Fake{})
-	for wait := time.Duration(0); wait < 3*time.Millisecond; wait += 20 * time.Microsecond {
-		ctx, cancel := context.WithTimeout(t.Context(), wait)
-		_, err := c.Exec(ctx, "web", client.Exec{Command: []string{"sleep"}}, client.IO{})
-		wantFault(t, err, fault.Timeout, "it took too long")
-		cancel()
-	}
-}
-
-// TestStrangeDaemons pins what is said of a server that answers no problem.
-func TestStrangeDaemons(t *testing.T) {
-	for _, c := range []struct {
-		answer string
-		kind   fault.Kind
-		text   string
-	}{
-		{"", fault.Unreachable, "ended the connection before it answered"},
-		{"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nno", fault.Internal, "answered 500 Oops without a reason"},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"version\":", fault.Unreachable, "went away in the middle"},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<p>", fault.Internal, "can't be read"},
-	} {
-		l, err := net.Listen("unix", socket(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				conn.Read(make([]byte, 4096))
-				io.WriteString(conn, c.answer)
-				conn.Close()
-			}
-		}()
-		_, err = client.New(l.Addr().String()).Version(t.Context())
-		wantFault(t, err, c.kind, c.text)
-		if strings.Contains(err.Error(), "EOF") {
-			t.Errorf("%q tells of EOF", err)
-		}
-		l.Close()
-	}
-}
-
 func TestSetup(t *testing.T) {
 	f := &apitest.Fake{Unready: true, Steps: []client.Progress{{Step: "kernel"}, {Step: "image", Done: 1, Total: 2}}}
 	c := dial(t, f)

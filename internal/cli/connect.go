@@ -15,7 +15,7 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 		return nil, err
 	}
 	c := client.New(home.Socket())
-	if _, err := c.Version(ctx); !fault.Is(err, fault.Unreachable) {
+	if err := c.Reach(ctx); !fault.Is(err, fault.Unreachable) {
 		return c, err
 	} else if a.noAutostart {
 		return nil, err
