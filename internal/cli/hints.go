@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"aegis/internal/fault"
@@ -27,7 +28,7 @@ func (a *app) hint(f *fault.Error) string {
 	case fault.PortTaken:
 		return "ss -ltnp"
 	case fault.WrongState:
-		return a.hintState(name)
+		return a.hintState(name, f.Why)
 	case fault.File:
 		return a.hintFile(f)
 	case fault.Workspace:
@@ -84,19 +85,23 @@ func (a *app) hintConfig(f *fault.Error) string {
 	return "${EDITOR:-vi} " + quote(home.Config())
 }
 
-func (a *app) hintState(name string) string {
+// hintState leads out of a state, which the reason names.
+func (a *app) hintState(name, why string) string {
 	switch {
-	case a.verb == "exec", a.verb == "shell", a.verb == "cp":
-		return "aegis instance start --name " + name
 	case a.verb == "instance delete":
 		return "aegis instance delete --force " + name
 	case name == "''":
 		return "aegis ps"
 	case strings.HasPrefix(name, "/"): // a home that a daemon holds and does not answer for
 		return "fuser -v " + name + "/aegisd.lock"
+	case slices.Contains(atRest, why):
+		return "aegis instance start --name " + name
 	}
 	return "aegis instance info " + name
 }
+
+// atRest are the reasons that a start does away with.
+var atRest = []string{"it is STOPPED", "it has just stopped", "it has never run"}
 
 // hintFile leads to what is there: here, or in the instance.
 func (a *app) hintFile(f *fault.Error) string {

@@ -119,14 +119,15 @@ type fakeLauncher struct {
 	lives    map[string]*fakeLife // by run directory
 	launched int
 	bootTime time.Duration
-	fail     error // of Start
+	stuck    chan struct{} // when set, a stop waits for its end
+	fail     error         // of Start
 }
 
 func (l *fakeLauncher) Launch(ctx context.Context, launch instance.Launch) (Life, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.launched++
-	life := &fakeLife{launch: launch, bootTime: l.bootTime, fail: l.fail, ended: make(chan struct{}), reports: make(chan instance.Report, 1)}
+	life := &fakeLife{launch: launch, bootTime: l.bootTime, stuck: l.stuck, fail: l.fail, ended: make(chan struct{}), reports: make(chan instance.Report, 1)}
 	l.lives[launch.RunDir] = life
 	return life, nil
 }
@@ -180,6 +181,7 @@ func (l *fakeLauncher) running() int {
 type fakeLife struct {
 	launch   instance.Launch
 	bootTime time.Duration
+	stuck    chan struct{}
 	fail     error
 
 	started, paused atomic.Bool
@@ -286,6 +288,9 @@ func (f *fakeLife) Resume(context.Context) error {
 }
 
 func (f *fakeLife) Stop(_ context.Context, _ time.Duration, reason string) error {
+	if f.stuck != nil {
+		<-f.stuck
+	}
 	f.die(instance.Exit{Reason: reason, Signal: 15})
 	return nil
 }
