@@ -16,8 +16,11 @@ import (
 // deleteTimeout bounds the deletion at the end of a run.
 const deleteTimeout = 30 * time.Second
 
+// goes is why a run can't be kept.
+const goes = "a run is deleted when its command ends; aegis instance start keeps one"
+
 func (a *app) run() *cobra.Command {
-	s, tty := &spec{}, false
+	s, tty, remove := &spec{}, false, true
 	cmd := &cobra.Command{Use: "run [FLAGS] -- COMMAND...", Short: "Run a command in an instance of its own, then delete that",
 		Args: a.beforeDash(0, true),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,7 +30,10 @@ func (a *app) run() *cobra.Command {
 				return err
 			}
 			if create.Restart != "" && create.Restart != "no" {
-				return fault.New(fault.Invalid, "", "read --restart", "a run is deleted when its command ends; aegis instance start keeps one")
+				return fault.New(fault.Invalid, "", "read --restart", goes)
+			}
+			if !remove {
+				return fault.New(fault.Invalid, "", "read --rm", goes)
 			}
 			create.Ephemeral, create.TTY = true, tty
 			if size, ok := a.size(); ok && tty {
@@ -37,6 +43,7 @@ func (a *app) run() *cobra.Command {
 		}}
 	s.bind(cmd)
 	terminalFlags(cmd, &tty)
+	cmd.Flags().BoolVar(&remove, "rm", true, "delete the instance at the end (always on)")
 	return cmd
 }
 
