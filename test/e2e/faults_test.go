@@ -17,29 +17,30 @@ import (
 	"aegis/client"
 )
 
-// life is the processes of one run, found by the directory they work in.
-type life map[string]process // by role: shim, vmm, fs
+// life is the processes of one run.
+type life map[string]process // by role: aegis-shim, vmm, fs, net
 
-// lives are all runs of the home that have a process, by their directory's name.
+// roles are those of a life that is whole.
+var roles = []string{"aegis-shim", "vmm", "fs", "net"}
+
+// lives are all runs of the home that have a shim, by their directory's name: a shim
+// works in its run's directory, and the others are its children.
 func (h *home) lives() map[string]life {
 	runs := filepath.Join(h.dir, "run") + "/"
-	out := map[string]life{}
-	for _, p := range all() {
+	out, of := map[string]life{}, map[int]life{}
+	every := all()
+	for _, p := range every {
 		run, ours := strings.CutPrefix(strings.TrimSuffix(p.cwd, " (deleted)"), runs)
-		role := "shim"
-		switch args := strings.TrimSpace(p.args); {
-		case !ours, strings.Contains(args, "aegisd"): // about to become a shim
+		if !ours || strings.Contains(run, "/") || p.role() != roles[0] { // aegisd there is about to become a shim
 			continue
-		case strings.Contains(args, "qemu-system"):
-			role = "vmm"
-		case strings.HasSuffix(args, " fs"):
-			role = "fs"
 		}
-		run, _, _ = strings.Cut(run, "/")
-		if out[run] == nil {
-			out[run] = life{}
+		out[run] = life{roles[0]: p}
+		of[p.pid] = out[run]
+	}
+	for _, p := range every {
+		if l := of[p.parent]; l != nil && p.role() != roles[0] { // that is about to become a monitor
+			l[p.role()] = p
 		}
-		out[run][role] = p
 	}
 	return out
 }
@@ -133,7 +134,7 @@ func (f *faults) serving() error {
 // strike kills one process, and returns the life that it belonged to.
 func (f *faults) strike(n int) life {
 	f.t.Helper()
-	role := []string{"daemon", "shim", "vmm", "fs"}[f.rng.IntN(4)]
+	role := append([]string{"daemon"}, roles...)[f.rng.IntN(len(roles)+1)]
 	lives := f.lives()
 	runs := make([]string, 0, len(lives))
 	for run, l := range lives {
@@ -159,7 +160,7 @@ func (f *faults) strike(n int) life {
 func gone(l life) error {
 	for role, p := range l {
 		for _, q := range all() {
-			if q.pid == p.pid && q.cwd == p.cwd {
+			if q.pid == p.pid && q.args == p.args {
 				return fmt.Errorf("%s %d is left", role, p.pid)
 			}
 		}
@@ -199,7 +200,7 @@ func (f *faults) truth() error {
 	slices.Sort(ports)
 	whole := 0
 	for _, l := range lives {
-		if len(l) == 3 {
+		if len(l) == len(roles) {
 			whole++
 		}
 	}

@@ -63,9 +63,12 @@ func TestIdleStopsAndAConnectionStarts(t *testing.T) {
 	if exit := h.info("web").Exit; exit == nil || exit.Reason != "idle" {
 		t.Errorf("exit: %+v", exit)
 	}
-	if left := h.processes(); len(left) != 1 {
-		t.Errorf("a stopped instance has processes: %v", left)
-	}
+	h.eventually(2*time.Second, "a stopped instance has no process", func() error {
+		if left := h.processes(); len(left) != 1 {
+			return fmt.Errorf("there are %v", left)
+		}
+		return nil
+	})
 	h.page(url, "page of web\n")
 	if got := h.ok("exec", "web", "--", "cat", "/root/kept"); got != "kept\n" {
 		t.Errorf("the disk did not survive: %q", got)

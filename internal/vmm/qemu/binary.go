@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"sync"
@@ -17,7 +18,8 @@ type binary string
 // minMajor is the oldest QEMU that the command line was tried with: 7.2, Debian 12.
 const minMajor = 7
 
-// find looks for the emulator of the host's own architecture on PATH.
+// find looks for the emulator of the host's own architecture on PATH. A link is
+// followed: the emulator looks for its modules and firmware from where it is.
 func find(arch string) (binary, error) {
 	name := map[string]string{"amd64": "qemu-system-x86_64"}[arch]
 	if name == "" {
@@ -27,7 +29,11 @@ func find(arch string) (binary, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s is not on PATH", name)
 	}
-	return binary(path), nil
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("find the emulator: %w", err)
+	}
+	return binary(real), nil
 }
 
 var versionPattern = regexp.MustCompile(`^QEMU emulator version (\d+)\.(\d+)`)
