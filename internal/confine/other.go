@@ -45,6 +45,9 @@ type Kept struct{ Dir, Proc *os.File }
 // Owner is who owns a file: there is nothing to map it to here.
 func Owner(*os.File) (Identity, error) { return Caller(), nil }
 
+// Root is whether this process may give a child another user.
+func Root() bool { return os.Geteuid() == 0 }
+
 // Caller is the user of this process.
 func Caller() Identity { return Identity{os.Geteuid(), os.Getegid()} }
 

@@ -30,6 +30,20 @@ func Owner(f *os.File) (Identity, error) {
 	return Identity{int(st.Uid), int(st.Gid)}, nil
 }
 
+// Root is whether this process may make mounts and give a child another user. User 0
+// of a container often may not, and is then as any other user.
+func Root() bool {
+	if os.Geteuid() != 0 {
+		return false
+	}
+	header, data := capHeader, noCaps
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return false
+	}
+	const needed = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	return data[0].Effective&needed == needed
+}
+
 // Caller is the user of this process.
 func Caller() Identity { return Identity{os.Geteuid(), os.Getegid()} }
 
@@ -44,7 +58,7 @@ func Prepare(cmd *exec.Cmd, rung Rung, who Identity) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	attr, root := cmd.SysProcAttr, os.Geteuid() == 0
+	attr, root := cmd.SysProcAttr, Root()
 	if !root {
 		who = Caller()
 	}

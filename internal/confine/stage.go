@@ -46,7 +46,7 @@ func Stage(cmd *exec.Cmd, rung Rung, needs []Need, writes []int) (func(), error)
 	var u undo.Stack
 	defer u.Run()
 	o := orders{Rung: rung, Needs: needs, Writes: writes, Mounts: map[int]int{}}
-	if rung.Namespaces() && os.Geteuid() == 0 {
+	if rung.Namespaces() && Root() {
 		for _, n := range named(cmd.Args) {
 			if n-firstFile < 0 || n-firstFile >= len(cmd.ExtraFiles) {
 				return nil, fmt.Errorf("confine %q: it has no descriptor %d", cmd.Path, n)

@@ -35,7 +35,7 @@ func attempt(rung Rung, dir string) *failure {
 	if err != nil {
 		return failed(stepStart, err)
 	}
-	detached := strconv.FormatBool(os.Geteuid() == 0 && rung.Namespaces())
+	detached := strconv.FormatBool(Root() && rung.Namespaces())
 	if detached == "true" {
 		tree, err := Detach(f, false)
 		if err != nil {

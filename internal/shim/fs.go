@@ -33,7 +33,7 @@ func startFS(w *instance.Workspace, rung confine.Rung, channel *net.UnixConn) (*
 	if w.ReadOnly {
 		args = append(args, readOnlyFlag)
 	}
-	if rung.Namespaces() && os.Geteuid() == 0 {
+	if rung.Namespaces() && confine.Root() {
 		mount, err := confine.Detach(root, w.ReadOnly)
 		if err != nil {
 			return nil, fault.New(fault.Workspace, w.Path, "confine the workspace", "%w", err)
