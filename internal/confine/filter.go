@@ -10,8 +10,9 @@ import (
 
 // filter is a list of rules for system calls, the first that fits decides.
 type filter struct {
-	rules []rule
-	rest  uint32 // the answer to what no rule fits: a SECCOMP_RET_ value
+	newest uintptr // calls with a higher number are as if the kernel had none; 0: no bound
+	rules  []rule
+	rest   uint32 // the answer to what no rule fits: a SECCOMP_RET_ value
 }
 
 // rule fits a call whose conditions all hold.
@@ -44,6 +45,9 @@ func (f filter) compile() ([]unix.SockFilter, error) {
 	p := []unix.SockFilter{
 		load(offArch), jump(unix.BPF_JEQ, auditArch, 1, 0), ret(unix.SECCOMP_RET_KILL_PROCESS),
 		load(offCall), jump(unix.BPF_JGE, foreignCalls, 0, 1), ret(unix.SECCOMP_RET_KILL_PROCESS),
+	}
+	if f.newest != 0 {
+		p = append(p, jump(unix.BPF_JGT, uint32(f.newest), 0, 1), ret(refuse(unix.ENOSYS)))
 	}
 	for _, r := range f.rules {
 		body := r.conditions()

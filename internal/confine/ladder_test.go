@@ -3,6 +3,7 @@
 package confine
 
 import (
+	"fmt"
 	"os"
 	"testing"
 )
@@ -11,7 +12,22 @@ func TestMain(m *testing.M) {
 	if status, mine := Main(os.Args[1:]); mine {
 		os.Exit(status)
 	}
-	os.Exit(m.Run())
+	args := append(os.Args[1:], "", "", "", "", "")
+	var err error
+	switch args[0] {
+	case launchWord:
+		err = launchMain(args[1], args[2], Rung(args[3]), args[4])
+	case probeWord:
+		err = probeMain(args[1], Rung(args[2]), args[3], args[4])
+	case tortureWord, panicWord, foreignWord:
+		err = tortureMain(args[0], args[1], Rung(args[2]), args[4] != "")
+	default:
+		os.Exit(m.Run())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func TestRungsHere(t *testing.T) {
