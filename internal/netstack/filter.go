@@ -72,13 +72,18 @@ func judge4(p []byte) verdict {
 	whole := binary.BigEndian.Uint16(p[6:8])&0x3fff == 0 // no offset, no more fragments
 	to := netip.AddrFrom4([4]byte(p[16:20]))
 	switch p[9] {
-	case protoTCP, protoUDP:
+	case protoUDP:
 		return pass
-	case protoICMP:
-		if to == Gateway4 {
+	case protoTCP:
+		if whole && len(p) >= header && !small(p[header:]) {
 			return pass
 		}
-		if whole && header == 20 && len(p) >= header+8 && p[header] == 8 {
+	case protoICMP:
+		request := whole && header == 20 && len(p) >= header+8 && p[header] == 8
+		switch {
+		case request && to == Gateway4:
+			return pass // and no errors: they would have the stack send small segments
+		case request:
 			return echo
 		}
 	}
@@ -94,18 +99,54 @@ func judge6(p []byte) verdict {
 	from, to := netip.AddrFrom16([16]byte(p[8:24])), netip.AddrFrom16([16]byte(p[24:40]))
 	own := from == Guest6.Addr()
 	switch p[6] {
-	case protoTCP, protoUDP, protoFrag6:
+	case protoTCP:
+		if own && !small(p[40:]) {
+			return pass
+		}
+	case protoUDP:
 		if own {
+			return pass
+		}
+	case protoFrag6:
+		if own && len(p) >= 48 && p[40] == protoUDP {
 			return pass
 		}
 	case protoICMPv6:
 		neighbour := len(p) >= 48 && p[40] >= 135 && p[40] <= 136 // solicitation, advertisement
+		request := own && !to.IsMulticast() && len(p) >= 48 && p[40] == 128
 		switch {
-		case neighbour && (own || from.IsLinkLocalUnicast()), own && to == Gateway6:
+		case neighbour && (own || from.IsLinkLocalUnicast()), request && to == Gateway6:
 			return pass
-		case own && !to.IsMulticast() && len(p) >= 48 && p[40] == 128:
+		case request:
 			return echo
 		}
 	}
 	return drop
+}
+
+// leastSegment is the least payload that a guest may ask to have in each segment, in
+// bytes (RFC 9293, 3.7.1: what everybody takes). A segment costs the stack some 600 bytes
+// besides, of which a guest must not have thousands for a buffer.
+const leastSegment = 536
+
+// small tells a SYN that asks for segments smaller than that (RFC 9293, 3.2).
+func small(tcp []byte) bool {
+	if len(tcp) < 20 || tcp[13]&2 == 0 {
+		return false
+	}
+	options := tcp[20:min(len(tcp), max(20, int(tcp[12]>>4)*4))]
+	for len(options) > 0 && options[0] != 0 {
+		if options[0] == 1 { // no operation, the one kind without a length
+			options = options[1:]
+			continue
+		}
+		if len(options) < 2 || options[1] < 2 || int(options[1]) > len(options) {
+			return true // the stack might read it otherwise
+		}
+		if options[0] == 2 && (options[1] != 4 || binary.BigEndian.Uint16(options[2:]) < leastSegment) {
+			return true
+		}
+		options = options[options[1]:]
+	}
+	return false
 }

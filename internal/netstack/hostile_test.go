@@ -208,6 +208,43 @@ func TestFragments(t *testing.T) {
 	m.eventually("what comes behind them passes", func() bool { return o.count() == 1 })
 }
 
+// What would have the stack send thousands of small segments is not let through.
+func TestSmallSegments(t *testing.T) {
+	asks := func(options ...byte) []byte {
+		f := segment(guestMAC, Guest4.Addr(), somewhere, protoTCP, 1, syn)
+		f[ethernetHeader+20+12] = byte(5+len(options)/4) << 4
+		return append(f, options...)
+	}
+	part := asks()
+	part[ethernetHeader+6] = 0x20 // more to come
+	message := func(to netip.Addr, kind byte) []byte {
+		f := segment(guestMAC, Guest4.Addr(), to, protoICMP, 0, 0)
+		f[ethernetHeader+20] = kind
+		return f
+	}
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		want  verdict
+	}{
+		{"no option", asks(), pass},
+		{"536", asks(2, 4, 2, 24), pass},
+		{"535", asks(2, 4, 2, 23), drop},
+		{"behind another option", asks(1, 1, 4, 2, 2, 4, 0, 48), drop},
+		{"behind the end", asks(0, 0, 0, 0, 2, 4, 0, 48), pass},
+		{"of a wrong length", asks(2, 3, 2, 24), drop},
+		{"cut", asks(3, 9, 0, 0), drop},
+		{"in fragments", part, drop},
+		{"too large, says an error", message(Gateway4, 3), drop},
+		{"an echo request", message(Gateway4, 8), pass},
+		{"an echo request to somebody else", message(somewhere, 8), echo},
+	} {
+		if got := (filter{mac: guestMAC}).judge(c.frame); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
 func FuzzFilter(f *testing.F) {
 	f.Add(segment(guestMAC, Guest4.Addr(), somewhere, protoTCP, 1, syn))
 	f.Add(segment(guestMAC, Guest4.Addr(), somewhere, protoICMP, 0x0800, 0))

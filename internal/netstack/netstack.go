@@ -74,20 +74,30 @@ type Counters struct {
 	Dropped  atomic.Uint64 // frames that were not the guest's to send, and connections beyond the caps
 }
 
-// Caps of one guest. Memory follows from them: a connection holds up to two
-// buffers in each direction.
-const (
-	maxPending = 256  // TCP connections that are being made; a flood of SYNs beyond them is dropped
-	maxTCP     = 2048 // TCP connections
-	maxUDP     = 512  // UDP flows
-	maxQueries = 64   // DNS questions at once
-	maxDNSTCP  = 16   // TCP connections for DNS
-	maxPings   = 32   // echo destinations
-	maxQueue   = 512  // frames that wait for the guest to read; what comes after is lost, as on a wire
+// MemoryLimit is what the runtime of a process with one guest's network should collect
+// for rather than pass (runtime/debug.SetMemoryLimit), in bytes: below the 128 MiB that
+// such a process may have, above what the caps add up to.
+const MemoryLimit = 100 << 20
 
-	roomy      = 64       // connections that get large buffers, the first ones
-	roomyBytes = 1 << 20  // in each direction
-	smallBytes = 64 << 10 // in each direction, of all others
+// Caps of one guest. Its memory follows from them, in MiB: 24 of rooms and 16 of the
+// small ones beyond, 20 of goroutines and endpoints, 8 each of datagrams on their way
+// to the guest, of fragments, of DNS answers. TestMemory measures it.
+const (
+	maxPending   = 256  // TCP connections that are being made; a flood of SYNs beyond them is dropped
+	maxTCP       = 1024 // TCP connections
+	maxUDP       = 512  // UDP flows
+	maxQueries   = 64   // DNS questions at once
+	maxDNSTCP    = 16   // TCP connections for DNS
+	maxPings     = 32   // echo destinations
+	maxQueue     = 512  // frames that wait for the guest to read; what comes after is lost, as on a wire
+	maxDatagrams = 128  // of those, before datagrams that others send are lost
+
+	allRooms   = 24 << 20  // bytes, of all TCP connections but the small rooms beyond
+	roomShare  = 48        // a new connection's buffer is this part of what is left
+	largeRoom  = 512 << 10 // at most; reached by the first connection
+	largeCopy  = 64 << 10
+	smallRoom  = 4 << 10  // at least
+	udpReceive = 16 << 10 // of a UDP flow, and one datagram more
 
 	udpIdle  = 60 * time.Second
 	udpFirst = 20 * time.Second // until the first answer

@@ -32,7 +32,7 @@ type network struct {
 	tcp    slots
 	udp    slots
 	pings  slots
-	rooms  slots // one for each connection with large buffers
+	rooms  *rooms
 }
 
 // Serve runs the network on a stream of frames until the stream ends, which is nil,
@@ -47,7 +47,7 @@ func Serve(ctx context.Context, frames net.Conn, cfg Config) error {
 		cfg.Counters = &Counters{}
 	}
 	n := &network{cfg: cfg, ctx: ctx, filter: filter{cfg.MAC, cfg.IPv6},
-		tcp: newSlots(maxTCP), udp: newSlots(maxUDP), pings: newSlots(maxPings), rooms: newSlots(roomy)}
+		tcp: newSlots(maxTCP), udp: newSlots(maxUDP), pings: newSlots(maxPings), rooms: newRooms()}
 	if err := n.build(); err != nil {
 		return fmt.Errorf("make a network stack: %w", err)
 	}
@@ -114,7 +114,7 @@ func (n *network) build() error {
 	}
 	n.stack.SetRouteTable(routes)
 	n.tune()
-	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, tcp.NewForwarder(n.stack, 0, maxPending, n.connect).HandlePacket)
+	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, tcp.NewForwarder(n.stack, smallRoom, maxPending, n.connect).HandlePacket)
 	n.stack.SetTransportProtocolHandler(udp.ProtocolNumber, udp.NewForwarder(n.stack, n.datagram).HandlePacket)
 	for _, g := range gateways {
 		if err := n.serveDNS(g.Addr()); err != nil {
@@ -127,15 +127,16 @@ func (n *network) build() error {
 // tune sets what the stack's defaults have for other uses. A guest may be paused for
 // hours: its connections are tried again for as long, and never rarely.
 func (n *network) tune() {
+	n.stack.SetOption(tcpip.ReceiveBufferSizeOption{Min: 4 << 10, Default: udpReceive, Max: udpReceive})
 	sack := tcpip.TCPSACKEnabled(true)
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack)
 	maxRTO := tcpip.TCPMaxRTOOption(tcpRetry)
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &maxRTO)
 	retries := tcpip.TCPMaxRetriesOption(tcpRetries)
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &retries)
-	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: smallBytes, Max: roomyBytes}
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom, Max: largeRoom}
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &send)
-	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: smallBytes, Max: roomyBytes}
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom, Max: largeRoom}
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &receive)
 }
 

@@ -50,13 +50,13 @@ func (n *network) connect(r *tcp.ForwarderRequest) {
 	if refused != nil {
 		return
 	}
-	if n.rooms.take() {
-		defer n.rooms.give()
-		endpoint.SocketOptions().SetSendBufferSize(roomyBytes, true)
-		endpoint.SocketOptions().SetReceiveBufferSize(roomyBytes, true)
-	}
+	room := n.rooms.take()
+	defer n.rooms.give(room)
+	room.bound(host)
+	endpoint.SocketOptions().SetSendBufferSize(int64(room.stack), true)
+	endpoint.SocketOptions().SetReceiveBufferSize(int64(room.stack), true)
 	endpoint.SocketOptions().SetDelayOption(false)
-	n.join(gonet.NewTCPConn(&queue, endpoint), host)
+	n.join(gonet.NewTCPConn(&queue, endpoint), host, room.copy)
 }
 
 // dial never reaches the gateway: what it offers, the stack itself serves.
@@ -73,21 +73,21 @@ type halfCloser interface {
 	CloseWrite() error
 }
 
-// join copies both ways until both directions have ended, or Serve has.
-func (n *network) join(guest halfCloser, host net.Conn) {
+// join copies both ways, size bytes at a time, until both directions have ended, or
+// Serve has.
+func (n *network) join(guest halfCloser, host net.Conn, size int) {
 	stop := context.AfterFunc(n.ctx, func() { guest.Close(); host.Close() })
 	defer stop()
 	defer guest.Close()
 	var both sync.WaitGroup
-	both.Go(func() { flow(host, guest, &n.cfg.Counters.Sent) })
-	flow(guest, host, &n.cfg.Counters.Received)
+	both.Go(func() { flow(host, guest, make([]byte, size), &n.cfg.Counters.Sent) })
+	flow(guest, host, make([]byte, size), &n.cfg.Counters.Received)
 	both.Wait()
 }
 
 // flow copies one direction. After a failure the connection is useless, and both
 // ends go; after an end, only this direction.
-func flow(to, from net.Conn, count *atomic.Uint64) {
-	buf := make([]byte, 64<<10)
+func flow(to, from net.Conn, buf []byte, count *atomic.Uint64) {
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {

@@ -37,7 +37,7 @@ func (n *network) datagram(r *udp.ForwarderRequest) bool {
 			return
 		}
 		defer host.Close()
-		n.exchange(guest, host)
+		n.exchange(guestSide(n.ctx, guest, endpoint, &queue), hostSide(host))
 	}()
 	return true
 }
@@ -59,7 +59,7 @@ func (n *network) refuse(guest net.Conn) {
 }
 
 // exchange copies datagrams both ways until the flow is idle.
-func (n *network) exchange(guest, host net.Conn) {
+func (n *network) exchange(guest, host side) {
 	stop := context.AfterFunc(n.ctx, func() { guest.Close(); host.Close() })
 	defer stop()
 	var last atomic.Int64 // of a datagram, either way
@@ -74,37 +74,50 @@ func (n *network) exchange(guest, host net.Conn) {
 	}
 	go func() {
 		defer guest.Close()
-		datagrams(guest, host, &n.cfg.Counters.Received, &last, idle, &answered)
+		datagrams(guest, host, idle, func(size int) bool {
+			last.Store(time.Now().UnixNano())
+			answered.Store(true)
+			n.cfg.Counters.Received.Add(uint64(size))
+			return n.link.NumQueued() < maxDatagrams
+		})
 	}()
 	defer host.Close()
-	datagrams(host, guest, &n.cfg.Counters.Sent, &last, idle, nil)
+	datagrams(host, guest, idle, func(size int) bool {
+		last.Store(time.Now().UnixNano())
+		n.cfg.Counters.Sent.Add(uint64(size))
+		return true
+	})
 }
 
-// datagrams copies one direction until an error, or until idle says that nothing
-// is left of the time.
-func datagrams(to, from net.Conn, count *atomic.Uint64, last *atomic.Int64, idle func() time.Duration, seen *atomic.Bool) {
-	buf := make([]byte, 64<<10)
+// datagrams copies one direction until an error, or until idle says that nothing is
+// left of the time. Those that pass refuses are lost, as is what can't be written.
+func datagrams(to, from side, idle func() time.Duration, pass func(size int) bool) {
 	for {
-		from.SetReadDeadline(time.Now().Add(max(idle(), 0) + time.Millisecond))
-		n, err := from.Read(buf)
-		switch {
-		case isTimeout(err):
-			if idle() <= 0 {
-				return
-			}
+		err := from.ready(time.Now().Add(max(idle(), 0) + time.Millisecond))
+		if err == nil {
+			err = datagram(to, from, pass)
+		}
+		if isTimeout(err) && idle() > 0 {
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return
 		}
-		last.Store(time.Now().UnixNano())
-		if seen != nil {
-			seen.Store(true)
-		}
-		count.Add(uint64(n))
-		if _, err := to.Write(buf[:n]); errors.Is(err, net.ErrClosed) {
-			return // any other failure is a lost datagram
-		}
 	}
+}
+
+// datagram copies one.
+func datagram(to, from side, pass func(int) bool) error {
+	buf := packets.Get().(*[]byte)
+	defer packets.Put(buf)
+	n, err := from.Read(*buf)
+	if err != nil || !pass(n) {
+		return err
+	}
+	if _, err := to.Write((*buf)[:n]); errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 func isTimeout(err error) bool {

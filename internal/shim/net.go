@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -79,6 +80,7 @@ func netMain(args []string) error {
 		cancel()
 	}()
 	cfg := netstack.Config{MAC: mac, IPv6: slices.Contains(args, ipv6Flag), Dialer: client, Resolver: client, Counters: &netstack.Counters{}}
+	debug.SetMemoryLimit(netstack.MemoryLimit)
 	go countOut(ctx, client, cfg.Counters)
 	return netstack.Serve(ctx, channel, cfg)
 }
