@@ -28,13 +28,18 @@ type caller int
 
 const (
 	asRoot caller = iota
-	asUser        // nobody's root but in a user namespace, and without its capabilities
+	asUser        // a user without capabilities, in a namespace of users where it is not root
 )
 
 // world is a host with an internet behind it (testdata/world).
 type world struct {
-	dir   string   // of its servers
+	dir   string   // of its servers; what is below files they serve
 	enter []string // the command that runs a command there
+}
+
+// files is where the web server's files are.
+func (w world) files(name ...string) string {
+	return filepath.Join(append([]string{w.dir, "files"}, name...)...)
 }
 
 // online gives the home a host of its own in such a world: every command of it, and
@@ -44,7 +49,7 @@ func (h *home) online(who caller) world {
 	w := newWorld(h.t, who)
 	h.within = append(w.enter, "--wdns="+h.cwd)
 	if who == asUser {
-		h.within = append(h.within, "setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+		h.within = append(h.within, "unshare", "-U", "--map-user=1000", "--map-group=1000", "setpriv", "--no-new-privs")
 	}
 	h.t.Cleanup(func() {
 		h.run("", "down")

@@ -28,8 +28,7 @@ class Page(http.server.SimpleHTTPRequestHandler):
 
     def answer(self, size, read):
         self.send_response(200)
-        if self.path.startswith("/tiny") and self.headers["Host"].startswith("npm"):
-            self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
         self.send_header("Content-Length", str(size))
         self.end_headers()
         while size > 0:
