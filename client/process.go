@@ -40,6 +40,7 @@ type IO struct {
 	Stderr  io.Writer
 	Signals <-chan int  // Linux numbers, sent to the process group
 	Resizes <-chan Size // ignored without a TTY
+	Started func()      // called once the process runs, before its output; may be nil
 }
 
 // Exec runs one more process in a RUNNING instance, or in a PAUSED one, which it
@@ -61,6 +62,9 @@ func (c *Client) attach(ctx context.Context, what, path string, in any, files IO
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if files.Started != nil {
+		files.Started()
+	}
 	return converse(ctx, what, conn, files)
 }
 

@@ -36,7 +36,7 @@ func (a *app) attach(tty bool, u *undo.Stack) (attachment, error) {
 			replace(sizes, size)
 		}
 	})
-	at := attachment{client.IO{Stdin: a.in, Stdout: a.out, Stderr: a.err, Signals: numbers, Resizes: sizes}, again}
+	at := attachment{IO: client.IO{Stdin: a.in, Stdout: a.out, Stderr: a.err, Signals: numbers, Resizes: sizes}, again: again}
 	if fd := int(a.in.Fd()); tty && term.IsTerminal(fd) {
 		before, err := term.MakeRaw(fd)
 		if err != nil {

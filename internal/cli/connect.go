@@ -35,7 +35,9 @@ func (a *app) ready(ctx context.Context, c *client.Client) error {
 // setUp makes what is missing.
 func (a *app) setUp(ctx context.Context, c *client.Client) error {
 	a.settingUp = true
-	err := c.Setup(ctx, a.progress)
+	tell, end := a.steps()
+	err := c.Setup(ctx, tell)
+	end()
 	a.settingUp = err != nil
 	return err
 }

@@ -25,7 +25,7 @@ func (a *app) copyIn(ctx context.Context, cmd *cobra.Command, src string, dst pl
 		if terminal(a.in) {
 			return a.usage(cmd, "standard input is a terminal and no tar stream")
 		}
-		return a.sendFiles(ctx, dst.name, in, a.in)
+		return a.sendFiles(ctx, dst.name, in, a.in, "")
 	}
 	what := fmt.Sprintf("copy %q into instance %q", src, dst.name)
 	packed, err := a.openSource(src, flags.follow)
@@ -43,7 +43,7 @@ func (a *app) copyIn(ctx context.Context, cmd *cobra.Command, src string, dst pl
 		left, err = tree.Pack(w, packed.root, packed.name, packed.top)
 		w.CloseWithError(err)
 	}()
-	err = about(a.sendFiles(ctx, dst.name, in, r), what, src)
+	err = about(a.sendFiles(ctx, dst.name, in, r, src), what, src)
 	r.Close()
 	<-done
 	if err == nil {
@@ -52,12 +52,12 @@ func (a *app) copyIn(ctx context.Context, cmd *cobra.Command, src string, dst pl
 	return err
 }
 
-func (a *app) sendFiles(ctx context.Context, name string, in client.CopyIn, r io.Reader) error {
+func (a *app) sendFiles(ctx context.Context, name string, in client.CopyIn, r io.Reader, source string) error {
 	c, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	m := a.meter(r)
+	m := a.meter(r, source)
 	defer m.stop()
 	return c.CopyIn(ctx, name, in, m)
 }

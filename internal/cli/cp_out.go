@@ -34,7 +34,7 @@ func (a *app) copyOut(ctx context.Context, cmd *cobra.Command, src place, dst st
 		return err
 	}
 	defer stream.Close()
-	m := a.meter(stream)
+	m := a.meter(stream, "")
 	if dst == "-" {
 		_, err = io.Copy(a.out, m)
 	} else {

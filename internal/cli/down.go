@@ -25,12 +25,15 @@ func (a *app) down() *cobra.Command {
 				a.note("aegisd is down already")
 				return nil
 			}
+			shown := a.waiting()
+			defer shown.stop()
 			if err := c.Down(ctx); err != nil {
 				return err
 			}
 			if err := waitGone(ctx, home, c); err != nil {
 				return err
 			}
+			shown.stop()
 			a.note("aegisd is down")
 			return nil
 		})}

@@ -19,6 +19,7 @@ func (a *app) many(ctx context.Context, names []string, act func(context.Context
 	if err != nil {
 		return err
 	}
+	shown := a.waiting(names...)
 	errs := make([]error, len(names))
 	slots := make(chan struct{}, manyAtOnce)
 	var group sync.WaitGroup
@@ -30,6 +31,7 @@ func (a *app) many(ctx context.Context, names []string, act func(context.Context
 		})
 	}
 	group.Wait()
+	shown.stop()
 	worst := status(0)
 	for k, name := range names {
 		if errs[k] == nil {

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,25 +12,30 @@ import (
 	"aegis/internal/config"
 )
 
-// meterEvery is how often a copy's progress is shown, and after what time first.
-const meterEvery = time.Second
-
-// meter counts the bytes of a stream, and shows their number where standard error
-// is a terminal and it takes a while.
+// meter counts the bytes of a copy, and shows how far it is.
 type meter struct {
 	io.Reader
 	count   atomic.Int64
+	total   atomic.Int64 // of the files; 0 while unknown
+	display *display
+	plain   *time.Ticker // where there is no terminal
 	done    chan struct{}
-	stopped func()
+	noting  sync.WaitGroup
 }
 
-func (a *app) meter(r io.Reader) *meter {
+// meter begins to count. The size of what is copied from here is looked up meanwhile,
+// where there is somebody to look at it.
+func (a *app) meter(r io.Reader, source string) *meter {
 	m := &meter{Reader: r, done: make(chan struct{})}
-	var showing sync.WaitGroup
-	if terminal(a.err) {
-		showing.Go(func() { m.show(a.err) })
+	if !a.live() {
+		m.plain = time.NewTicker(plainEvery)
+		m.noting.Go(func() { m.note(a) })
+		return m
 	}
-	m.stopped = sync.OnceFunc(func() { close(m.done); showing.Wait() })
+	if source != "" {
+		go m.measure(source)
+	}
+	m.display = a.display(m.line)
 	return m
 }
 
@@ -39,24 +46,52 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stop takes the line away.
-func (m *meter) stop() { m.stopped() }
+// stop ends what it shows.
+func (m *meter) stop() {
+	m.display.stop()
+	close(m.done)
+	m.noting.Wait()
+}
 
-// clearLine goes to the line's beginning and empties it (ECMA-48, EL).
-const clearLine = "\r\x1b[K"
-
-func (m *meter) show(w io.Writer) {
-	tick := time.NewTicker(meterEvery)
-	defer tick.Stop()
-	for last := int64(0); ; {
+// note says how far it is on lines of their own.
+func (m *meter) note(a *app) {
+	defer m.plain.Stop()
+	begun := time.Now()
+	for {
 		select {
 		case <-m.done:
-			fmt.Fprint(w, clearLine)
 			return
-		case <-tick.C:
+		case <-m.plain.C:
+			a.note("%s", m.line(time.Since(begun), plainWidth))
 		}
-		n := m.count.Load()
-		fmt.Fprintf(w, "%s%s copied, %s/s", clearLine, config.HumanSize(n), config.HumanSize(n-last))
-		last = n
 	}
+}
+
+func (m *meter) line(elapsed time.Duration, width int) string {
+	count := m.count.Load()
+	text := fmt.Sprintf("%s copied, %s/s", config.HumanSize(count), config.HumanSize(int64(float64(count)/elapsed.Seconds())))
+	if total := m.total.Load(); total > 0 {
+		return bar(text, count, total, width)
+	}
+	return text
+}
+
+// measure adds the sizes of the files below a path. The stream has names besides, and
+// no holes: what it says is about so.
+func (m *meter) measure(source string) {
+	var total int64
+	filepath.WalkDir(source, func(_ string, entry fs.DirEntry, err error) error {
+		select {
+		case <-m.done:
+			return fs.SkipAll
+		default:
+		}
+		if err == nil && entry.Type().IsRegular() {
+			if info, err := entry.Info(); err == nil {
+				total += info.Size()
+			}
+		}
+		return nil
+	})
+	m.total.Store(max(total, 1))
 }

@@ -25,7 +25,9 @@ func (a *app) prune() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			shown := a.waiting()
 			names, err := c.Prune(ctx, d)
+			shown.stop()
 			switch {
 			case err != nil:
 				return err

@@ -62,6 +62,8 @@ func (a *app) runEphemeral(parent context.Context, create client.Create) error {
 	if err != nil {
 		return err
 	}
+	shown := a.waiting(create.Name)
+	defer shown.stop()
 	made, err := c.Create(ctx, create)
 	if err != nil {
 		return err
@@ -77,6 +79,7 @@ func (a *app) runEphemeral(parent context.Context, create client.Create) error {
 		return &fault.Error{Kind: fault.Cancelled, What: "run", Why: "it was cancelled"}
 	}
 	stop()
+	at.Started = shown.stop
 	return at.until(parent, func(ctx context.Context) (client.ExitStatus, error) { return c.Run(ctx, made.ID, at.IO) })
 }
 

@@ -24,6 +24,8 @@ func (a *app) start() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			shown := a.waiting(create.Name)
+			defer shown.stop()
 			var i client.Instance
 			if onlyName(cmd, args) {
 				i, err = a.startAgain(ctx, c, create)
@@ -33,6 +35,7 @@ func (a *app) start() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			shown.stop()
 			return a.printStarted(i, asJSON, quiet)
 		})}
 	s.bind(cmd)

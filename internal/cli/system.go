@@ -61,7 +61,9 @@ func (a *app) systemPrune() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			shown := a.waiting()
 			gone, err := c.PruneSystem(ctx, all)
+			shown.stop()
 			switch {
 			case err != nil:
 				return err
