@@ -2,6 +2,7 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+	"slices"
 
 	"aegis/client"
 	"aegis/internal/fault"
@@ -69,9 +70,10 @@ func (s *spec) create(a *app, cmd *cobra.Command, command []string) (client.Crea
 	if cmd.Flags().Changed("cpus") && c.CPUs < 1 {
 		return c, fault.New(fault.Invalid, "", "read --cpus", "%d is less than 1", c.CPUs)
 	}
-	switch c.Restart {
-	case "", "no", "on-failure", "always":
-	default:
+	if c.Net != "" && !slices.Contains(flagWords["net"], c.Net) {
+		return c, fault.New(fault.Invalid, "", "read --net", "%.40q is not public, lan or none", c.Net)
+	}
+	if c.Restart != "" && !slices.Contains(flagWords["restart"], c.Restart) {
 		return c, fault.New(fault.Invalid, "", "read --restart", "%.40q is not no, on-failure or always", c.Restart)
 	}
 	return c, nil

@@ -87,6 +87,7 @@ var wrongUsage = []refusal{
 	{"negative cpus", 2, `read --cpus: -1 is less than 1`, runHint, words("run --cpus -1 -- true")},
 	{"no such port", 2, `expose "99999": "99999" is not a port from 1 to 65535`, startHint, words("instance start --expose 99999")},
 	{"odd label", 2, `read --label: "x" is not of the form K=V`, startHint, words("instance start --label x")},
+	{"unknown network", 2, `read --net: "moon" is not public, lan or none`, startHint, words("instance start --name two --net moon")},
 	{"missing env file", 2, `read --env-file "none": no such file or directory`, runHint, words("run --env-file none -- true")},
 }
 
@@ -120,7 +121,6 @@ func (h *home) wrongValues(port string) []refusal {
 		{"too many cpus", 2, `create an instance: check the instance: 100000 processors: this machine offers 1 to *`, runHint, words("run --cpus 100000 -- true")},
 		{"too small a disk", 2, `create an instance: check the instance: a disk of 1 MiB: it must have 64 MiB to 1 TiB`, runHint, words("run --disk 1M -- true")},
 		{"too large a disk", 2, `create an instance: check the instance: a disk of 100 TiB: it must have 64 MiB to 1 TiB`, runHint, words("run --disk 100T -- true")},
-		{"unknown network", 2, `create instance "two": check the network: "moon" is no network: public, lan, none`, startHint, words("instance start --name two --net moon")},
 		{"unknown backend", 2, `create an instance: find backend "xen": the backends are *`, runHint, words("run --backend xen -- true")},
 		{"unknown image", 125, `create an instance: open image "alpine": it is neither *`, runHint, words("run --image alpine -- true")},
 		{"pause-after is no time", 2, `create an instance: check --pause-after: "soon" is not a duration *`, runHint, words("run --pause-after soon -- true")},
