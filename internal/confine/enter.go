@@ -71,6 +71,9 @@ func enter(rung Rung, room Room, rest uint32) (Kept, error) {
 	if err != nil {
 		return Kept{}, in(stepMount, err)
 	}
+	if err := Private(); err != nil {
+		return Kept{}, err
+	}
 	if err := drop(everywhere); err != nil {
 		return Kept{}, err
 	}

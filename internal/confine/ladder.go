@@ -35,8 +35,7 @@ const (
 )
 
 // Ask lets program, which passes such arguments to Main, find the best rung. dir is a
-// directory that the user of this process can open. It is not called by a process
-// that is Private: an ordinary user's can't start others with users of their own.
+// directory that the user of this process can open.
 func Ask(ctx context.Context, program, dir string) (Found, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -21,6 +21,10 @@ func TestMain(m *testing.M) {
 		err = probeMain(args[1], Rung(args[2]), args[3], args[4])
 	case tortureWord, panicWord, foreignWord:
 		err = tortureMain(args[0], args[1], Rung(args[2]), args[4] != "")
+	case containerWord:
+		err = containerMain(args[1], os.Args[3:])
+	case privateWord:
+		err = privateMain()
 	default:
 		os.Exit(m.Run())
 	}

@@ -30,9 +30,10 @@ const (
 
 // The kinds of what is confined.
 const (
-	kindVMM = "QEMU"
-	kindFS  = "fs"
-	kindNet = "net"
+	kindVMM  = "QEMU"
+	kindFS   = "fs"
+	kindNet  = "net"
+	kindShim = "shim" // which is confined late, and keeps files and sockets
 )
 
 // launchMain stands for the shim: it starts another as that starts its parts.
@@ -91,17 +92,41 @@ func probeMain(kind string, rung Rung, aim, detached string) error {
 	if kind == kindFS {
 		room = Room{Calls: Files, Dir: os.NewFile(3, "served"), Detached: detached != ""}
 	}
-	if kind != kindVMM { // whose stage has confined it
+	begin := elsewhere(func() {
+		for _, p := range probes {
+			fmt.Print(p.name + "\t")
+			fmt.Println(said(p.try(t)))
+		}
+	})
+	switch kind {
+	case kindVMM: // its stage has confined it
+	case kindShim:
+		if err := Seal(); err != nil {
+			return err
+		}
+	default:
 		if _, err := Enter(rung, room); err != nil {
 			return err
 		}
 	}
-	runtime.LockOSThread()
-	for _, p := range probes {
-		fmt.Print(p.name + "\t")
-		fmt.Println(said(p.try(t)))
-	}
+	begin()
 	return nil
+}
+
+// elsewhere gives a function that runs f, on a thread that is there already and is not
+// the caller's: the confinement is for all of them.
+func elsewhere(f func()) func() {
+	runtime.LockOSThread()
+	there, begin, end := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(there)
+		<-begin
+		f()
+		close(end)
+	}()
+	<-there
+	return func() { close(begin); <-end }
 }
 
 func said(err error) string {

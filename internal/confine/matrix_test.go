@@ -65,6 +65,35 @@ func TestMatrixSees(t *testing.T) {
 	}
 }
 
+// TestSealed holds that a shim can start nothing any more and has no powers, as root and
+// as an ordinary user, and keeps what it works with.
+func TestSealed(t *testing.T) {
+	plain(t)
+	program := worldProgram(t)
+	for _, uid := range users() {
+		t.Run(fmt.Sprint(uid), func(t *testing.T) {
+			got := launch(t, program, uid, kindShim, Off, aimFor(t, uid))
+			for _, name := range sealedFrom {
+				if got[name] == allowed || got[name] == "" {
+					t.Errorf("%s: %q", name, got[name])
+				}
+			}
+			for _, name := range []string{"read a file", "write a file", "make a file", "rename a file", "remove a file", "TCP", "UDP", "netlink",
+				"unix socket by path", "signal a process", "a pidfd of it"} {
+				if got[name] != allowed {
+					t.Errorf("%s: %q", name, got[name])
+				}
+			}
+		})
+	}
+}
+
+// sealedFrom are the probes that a sealed shim is refused, whoever its user is.
+var sealedFrom = []string{"trace a process", "read its memory", "compare with it", "a new process", "one by clone3", "one in new namespaces", "new namespaces",
+	"join a namespace", "mount", "mount anew", "take a mount", "chroot", "another user", "another group", "a capability", "a key", "a keyring", "io_uring", "BPF",
+	"perf", "userfaultfd", "the kernel's log", "the clock", "executable memory", "memory made executable", "shared memory", "a message queue",
+	"leave a core", "a program of memory", "a program"}
+
 // users are those that the tests can be: the one who runs them, and an ordinary one.
 func users() []int {
 	if os.Geteuid() == 0 {
@@ -170,14 +199,15 @@ func gaps(t *testing.T) map[string][]string {
 	return out
 }
 
-// launch starts the probe as that user, and gives its results by name.
-func launch(t *testing.T, program string, uid int, kind string, rung Rung, aim target) map[string]string {
+// launch starts the probe as that user, within what comes before, and gives its results
+// by name.
+func launch(t *testing.T, program string, uid int, kind string, rung Rung, aim target, within ...string) map[string]string {
 	t.Helper()
 	body, err := json.Marshal(aim)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, launchWord, probeWord, kind, string(rung), string(body))
+	cmd := exec.Command(program, append(within, launchWord, probeWord, kind, string(rung), string(body))...)
 	cmd.Dir, cmd.Env = "/", []string{}
 	if uid != os.Geteuid() {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}

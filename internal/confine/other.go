@@ -65,8 +65,11 @@ func Enter(rung Rung, room Room) (Kept, error) {
 	return Kept{Dir: room.Dir}, nil
 }
 
-// Private fails.
-func Private() error { return errLinux }
+// NoCores keeps this process, and all that it starts, from leaving core files.
+func NoCores() error { return syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) }
+
+// Private is NoCores.
+func Private() error { return NoCores() }
 
 // Seal fails.
 func Seal() error { return errLinux }

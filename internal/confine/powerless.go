@@ -14,9 +14,14 @@ import (
 // tables are made for; a process that was given fewer keeps those.
 const maxFiles = 1 << 16
 
+// coreLimit leaves no core file: it is smaller than any. Unlike 0 it also keeps the kernel
+// from handing the memory to a program that core_pattern names (fs/coredump.c: a limit of
+// 1 is how it knows that program's own fall).
+const coreLimit = 1
+
 // limit sets the resource limits, for good: no cores, no locked memory, no queues.
 func limit(rung Rung) error {
-	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_MEMLOCK: 0, unix.RLIMIT_MSGQUEUE: 0, unix.RLIMIT_NOFILE: maxFiles}
+	limits := map[int]uint64{unix.RLIMIT_CORE: coreLimit, unix.RLIMIT_MEMLOCK: 0, unix.RLIMIT_MSGQUEUE: 0, unix.RLIMIT_NOFILE: maxFiles}
 	if rung.Namespaces() { // outside, it would count all that the user runs
 		limits[unix.RLIMIT_NPROC] = 1024
 	}

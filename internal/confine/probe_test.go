@@ -257,6 +257,13 @@ var probes = []probe{
 	{"a higher limit of cores", func(target) error {
 		return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20})
 	}},
+	{"leave a core", func(target) error {
+		var cores unix.Rlimit
+		if err := unix.Prlimit(0, unix.RLIMIT_CORE, nil, &cores); err == nil && cores.Cur == coreLimit {
+			return unix.EFBIG
+		}
+		return nil
+	}},
 	{"a foreign descriptor", func(target) error { _, err := unix.FcntlInt(foreign, unix.F_GETFD, 0); return err }},
 	{"a program of memory", func(target) error {
 		fd, err := unix.MemfdCreate("x", 0)

@@ -40,6 +40,15 @@ func TestTorture(t *testing.T) {
 	}
 }
 
+// TestTortureSealed is the same for a shim, to which most calls are left.
+func TestTortureSealed(t *testing.T) {
+	plain(t)
+	out, err := tortured(t, tortureWord, kindShim, NoNamespaces)
+	if err != nil || !strings.HasSuffix(out, "survived\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // TestPanicIsTold holds that a helper which ends by a fault of its own says so, and is
 // not ended by its filter before.
 func TestPanicIsTold(t *testing.T) {
@@ -83,7 +92,13 @@ func tortureMain(word, kind string, rung Rung, detached bool) error {
 		room = Room{Calls: Files, Dir: os.NewFile(firstFile, "served"), Detached: detached}
 	}
 	var kept Kept
-	if kind != kindVMM {
+	switch kind {
+	case kindVMM:
+	case kindShim:
+		if err := Seal(); err != nil {
+			return err
+		}
+	default:
 		var err error
 		if kept, err = enter(rung, room, unix.SECCOMP_RET_KILL_PROCESS); err != nil {
 			return err
@@ -99,9 +114,10 @@ func tortureMain(word, kind string, rung Rung, detached bool) error {
 	for began := time.Now(); time.Since(began) < runtimePeriod; {
 		var work []func() error
 		work = append(work, collect, multiply, wait, interrupt, threads, recoverAll, procs)
-		if kind == kindFS {
+		switch kind {
+		case kindFS:
 			work = append(work, func() error { return useFiles(kept) })
-		} else {
+		case kindNet:
 			work = append(work, useSocket)
 		}
 		var all sync.WaitGroup

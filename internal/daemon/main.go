@@ -9,10 +9,9 @@ import (
 	"os"
 
 	"aegis/client"
+	"aegis/internal/confine"
 	"aegis/internal/fault"
 	"aegis/internal/version"
-
-	"golang.org/x/sys/unix"
 )
 
 // Main is the program aegisd. It returns the exit status.
@@ -40,8 +39,10 @@ func Main(args []string) int {
 	if *fd >= 0 {
 		ready = os.NewFile(uintptr(*fd), "ready")
 	}
-	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // secrets pass through, and the shims inherit it
 	log := newLog(ownLog(os.Getenv))
+	if err := confine.Private(); err != nil { // secrets pass through
+		log.Warn("others can see what is in memory", "error", err)
+	}
 	slog.SetLogLoggerLevel(slog.LevelDebug) // what libraries say of a guest's odd bytes is not news
 	slog.SetDefault(log)
 	if err := serve(os.Getenv, log, func(err error) { tell(ready, err) }); err != nil {

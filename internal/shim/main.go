@@ -29,9 +29,9 @@ func Main(args []string) int {
 		return status
 	}
 	ownDescriptors()
-	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // secrets pass through
-	var err error
+	err := confine.NoCores() // secrets pass through
 	switch {
+	case err != nil:
 	case len(args) > 0 && args[0] == "fs":
 		err = fsMain(args[1:])
 	case len(args) > 0 && args[0] == "net":

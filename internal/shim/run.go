@@ -180,6 +180,9 @@ func (r *run) open(ctx context.Context, vm vmm.VM) error {
 	if err := r.openNetwork(ctx, vm); err != nil {
 		return err
 	}
+	if err := r.seal(); err != nil {
+		return err
+	}
 	channel, err := vm.Channel(ctx, vmm.PortControl)
 	if err != nil {
 		return fmt.Errorf("take the control channel: %w", err)
