@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		err = tortureMain(args[0], args[1], Rung(args[2]), args[4] != "")
 	case containerWord:
 		err = containerMain(args[1], os.Args[3:])
+	case readyWord:
+		err = readyMain(Rung(args[1]), args[2] != "")
 	case privateWord:
 		err = privateMain()
 	default:
