@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -152,7 +151,7 @@ func (f *faults) strike(n int) life {
 		victim = l[role]
 	}
 	f.t.Logf("fault %d at %s: %s %d", n, time.Since(f.began).Round(time.Millisecond), role, victim.pid)
-	syscall.Kill(victim.pid, syscall.SIGKILL)
+	f.kill(victim)
 	return l
 }
 

@@ -174,12 +174,14 @@ func TestCommandsEnd(t *testing.T) {
 	}
 }
 
-// kill sends a signal that leaves no time for anything.
+// kill sends a signal that leaves no time for anything, and waits for the end: until then
+// the kernel still takes connections for a daemon.
 func (h *home) kill(p process) {
 	h.t.Helper()
 	if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil {
 		h.t.Fatal(err)
 	}
+	h.eventually(10*time.Second, "it is dead", func() error { return gone(life{p.role(): p}) })
 }
 
 func TestDaemonIsKilled(t *testing.T) {
