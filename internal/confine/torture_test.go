@@ -27,11 +27,12 @@ import (
 // have: whatever is not in it ends the process at once.
 func TestTorture(t *testing.T) {
 	plain(t)
+	program := worldProgram(t) // before others fork, which would have it open for writing
 	for _, kind := range []string{kindFS, kindNet} {
 		for _, rung := range []Rung{Full, NoNamespaces} {
 			t.Run(kind+"/"+string(rung), func(t *testing.T) {
 				t.Parallel()
-				out, err := tortured(t, tortureWord, kind, rung)
+				out, err := tortured(t, program, tortureWord, kind, rung)
 				if err != nil || !strings.HasSuffix(out, "survived\n") {
 					t.Errorf("%v: %s", err, out)
 				}
@@ -43,7 +44,7 @@ func TestTorture(t *testing.T) {
 // TestTortureSealed is the same for a shim, to which most calls are left.
 func TestTortureSealed(t *testing.T) {
 	plain(t)
-	out, err := tortured(t, tortureWord, kindShim, NoNamespaces)
+	out, err := tortured(t, worldProgram(t), tortureWord, kindShim, NoNamespaces)
 	if err != nil || !strings.HasSuffix(out, "survived\n") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -53,7 +54,7 @@ func TestTortureSealed(t *testing.T) {
 // not ended by its filter before.
 func TestPanicIsTold(t *testing.T) {
 	plain(t)
-	out, _ := tortured(t, panicWord, kindNet, Full)
+	out, _ := tortured(t, worldProgram(t), panicWord, kindNet, Full)
 	if !strings.Contains(out, "panic: told\n") || !strings.HasSuffix(out, "exit status 2\n") {
 		t.Error(out)
 	}
@@ -67,16 +68,16 @@ func TestForeignTable(t *testing.T) {
 		t.Skip("there is one table only")
 	}
 	for _, kind := range []string{kindVMM, kindNet} {
-		if out, _ := tortured(t, foreignWord, kind, Full); out != "signal: bad system call\n" {
+		if out, _ := tortured(t, worldProgram(t), foreignWord, kind, Full); out != "signal: bad system call\n" {
 			t.Errorf("%s: %s", kind, out)
 		}
 	}
 }
 
-func tortured(t *testing.T, word, kind string, rung Rung) (string, error) {
+func tortured(t *testing.T, program, word, kind string, rung Rung) (string, error) {
 	t.Helper()
 	reached(t, rung, t.TempDir())
-	cmd := exec.Command(worldProgram(t), launchWord, word, kind, string(rung), fmt.Sprintf(`{"Port":%d}`, hears(t)))
+	cmd := exec.Command(program, launchWord, word, kind, string(rung), fmt.Sprintf(`{"Port":%d}`, hears(t)))
 	cmd.Env = []string{}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -214,6 +215,8 @@ func interrupt() error {
 	c := make(chan os.Signal, 8)
 	signal.Notify(c, unix.SIGUSR1, unix.SIGHUP)
 	defer signal.Stop(c)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	signal.Ignore(unix.SIGUSR2)
 	for _, s := range []syscall.Signal{unix.SIGUSR1, unix.SIGHUP, unix.SIGUSR2, unix.SIGURG} {
 		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), s); err != nil {

@@ -32,6 +32,7 @@ func TestFigures(t *testing.T) {
 		{"simultaneous wakes", measureManyWakes},
 		{"routed", measureRouted},
 		{"memory", measureMemory},
+		{"confinement", measureConfinement},
 		{"records", measureRecords},
 	} {
 		t.Run(part.name, func(t *testing.T) {
