@@ -131,6 +131,36 @@ func TestHalfOpen(t *testing.T) {
 	}
 }
 
+// Connections that both ends have closed, and of which the guest acknowledges nothing,
+// count until they are forgotten.
+func TestNeverAcknowledged(t *testing.T) {
+	o := world(map[string]func(net.Conn){"tcp 1.2.3.4:80": func(c net.Conn) { c.Write([]byte("x")) }})
+	wire, _ := plug(t, o)
+	wire.SetDeadline(time.Now().Add(patience))
+	g := &greedy{wire, newFrameReader(wire)}
+	const more = 50
+	opened, refused := 0, 0
+	for port := range uint16(maxTCP + more) {
+		put(wire, tcpSegment(port+1, 1, 0, syn, nil))
+		for before := opened + refused; opened+refused == before; {
+			f, err := g.frames.next()
+			if err != nil {
+				t.Fatalf("%d opened, %d refused: %v", opened, refused, err)
+			}
+			switch answer := g.isAnswer(f); {
+			case answer && binary.BigEndian.Uint16(f[36:]) == port+1:
+				put(wire, tcpSegment(port+1, 2, binary.BigEndian.Uint32(f[38:])+1, 0x11, nil)) // and its end
+				opened++
+			case len(f) >= 54 && f[23] == protoTCP && f[47]&4 != 0:
+				refused++
+			}
+		}
+	}
+	if opened != maxTCP || refused != more {
+		t.Errorf("%d opened, %d refused, want %d and %d", opened, refused, maxTCP, more)
+	}
+}
+
 func TestUDPFlood(t *testing.T) {
 	o := world(nil)
 	o.hole["udp 1.2.3.4:80"] = true

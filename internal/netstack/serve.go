@@ -125,7 +125,10 @@ func (n *network) build() error {
 }
 
 // tune sets what the stack's defaults have for other uses. A guest may be paused for
-// hours: its connections are tried again for as long, and never rarely.
+// hours: its connections are tried again for as long, and never rarely. None is
+// remembered after its end (TIME-WAIT, RFC 9293, 3.6.1): where the far end closes first
+// the guest may use its port again at once, and a forwarder would leave that unanswered.
+// On a wire that changes no order nothing late can come.
 func (n *network) tune() {
 	n.stack.SetOption(tcpip.ReceiveBufferSizeOption{Min: 4 << 10, Default: udpReceive, Max: udpReceive})
 	sack := tcpip.TCPSACKEnabled(true)
@@ -134,6 +137,8 @@ func (n *network) tune() {
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &maxRTO)
 	retries := tcpip.TCPMaxRetriesOption(tcpRetries)
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &retries)
+	wait := tcpip.TCPTimeWaitTimeoutOption(0)
+	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &wait)
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom, Max: largeRoom}
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &send)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom, Max: largeRoom}

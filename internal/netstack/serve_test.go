@@ -2,16 +2,20 @@ package netstack
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 )
 
 func world(serve map[string]func(net.Conn)) *outside {
@@ -67,6 +71,25 @@ func TestHalfClose(t *testing.T) {
 	c.CloseWrite()
 	if got, err := io.ReadAll(c); string(got) != "got 5" || err != nil {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A guest may use a port again as soon as it knows that the connection has ended.
+func TestPortAgain(t *testing.T) {
+	m := boot(t, world(map[string]func(net.Conn){"tcp 1.2.3.4:80": func(c net.Conn) { c.Write([]byte("x")) }}))
+	from := full(netip.AddrPortFrom(Guest4.Addr(), 40000))
+	for n := range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		c, err := gonet.DialTCPWithBind(ctx, m.stack, from, full(netip.MustParseAddrPort("1.2.3.4:80")), ipv4.ProtocolNumber)
+		cancel()
+		if err != nil {
+			t.Fatalf("connection %d from one port: %v", n, err)
+		}
+		if got, err := io.ReadAll(c); string(got) != "x" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		c.Close()
+		m.eventually("the guest's port is free", func() bool { return m.stack.Stats().TCP.CurrentConnected.Value() == 0 })
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -57,6 +58,29 @@ func (n *network) connect(r *tcp.ForwarderRequest) {
 	endpoint.SocketOptions().SetReceiveBufferSize(int64(room.stack), true)
 	endpoint.SocketOptions().SetDelayOption(false)
 	n.join(gonet.NewTCPConn(&queue, endpoint), host, room.copy)
+	n.gone(endpoint, &queue)
+}
+
+// gone waits until the stack has no more of a connection: what the guest does not
+// acknowledge is kept for as long as a pause may take, and counts.
+func (n *network) gone(endpoint tcpip.Endpoint, queue *waiter.Queue) {
+	entry, changed := waiter.NewChannelEntry(waiter.EventHUp | waiter.EventErr)
+	queue.EventRegister(&entry)
+	defer queue.EventUnregister(&entry)
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		switch tcp.EndpointState(endpoint.State()) {
+		case tcp.StateClose, tcp.StateError:
+			return
+		}
+		select {
+		case <-changed:
+		case <-again.C:
+		case <-n.ctx.Done():
+			return
+		}
+	}
 }
 
 // dial never reaches the gateway: what it offers, the stack itself serves.
@@ -78,6 +102,7 @@ type halfCloser interface {
 func (n *network) join(guest halfCloser, host net.Conn, size int) {
 	stop := context.AfterFunc(n.ctx, func() { guest.Close(); host.Close() })
 	defer stop()
+	defer host.Close()
 	defer guest.Close()
 	var both sync.WaitGroup
 	both.Go(func() { flow(host, guest, make([]byte, size), &n.cfg.Counters.Sent) })
