@@ -31,6 +31,7 @@ func TestFigures(t *testing.T) {
 		{"wake", measureWake},
 		{"simultaneous wakes", measureManyWakes},
 		{"routed", measureRouted},
+		{"network", measureNetwork},
 		{"memory", measureMemory},
 		{"confinement", measureConfinement},
 		{"records", measureRecords},

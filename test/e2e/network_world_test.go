@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -47,7 +48,13 @@ func (w world) files(name ...string) string {
 func (h *home) online(who caller) world {
 	h.t.Helper()
 	w := newWorld(h.t, who)
-	h.within = append(w.enter, "--wdns="+h.cwd)
+	h.join(w, who)
+	return w
+}
+
+// join has the home's commands run in a world, which must outlive it.
+func (h *home) join(w world, who caller) {
+	h.within = append(slices.Clone(w.enter), "--wdns="+h.cwd)
 	if who == asUser {
 		h.within = append(h.within, "unshare", "-U", "--map-user=1000", "--map-group=1000", "setpriv", "--no-new-privs")
 	}
@@ -55,7 +62,6 @@ func (h *home) online(who caller) world {
 		h.run("", "down")
 		h.within = nil
 	})
-	return w
 }
 
 // newWorld makes a world that ends with the test.
