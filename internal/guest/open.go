@@ -36,39 +36,66 @@ func Open(ctx context.Context, channel net.Conn) (*Link, error) {
 	defer u.Run()
 	u.Add(func() { channel.Close() })
 
-	peer, err := hello(ctx, channel)
+	peer, err := hello(ctx, channel, wire.Hello{})
 	if err != nil {
 		return nil, err
 	}
+	l, err := begin(channel, peer)
+	if err != nil {
+		return nil, err
+	}
+	u.Keep()
+	return l, nil
+}
+
+// begin starts the mux.
+func begin(channel net.Conn, peer wire.Hello) (*Link, error) {
 	session, err := yamux.Client(patient{channel}, muxConfig(), newBudget(muxMemory).span)
 	if err != nil {
 		return nil, fault.New(fault.Internal, "", "open guest link", "%w", err)
 	}
-	u.Keep()
 	l := &Link{session: session, peer: peer, done: make(chan struct{})}
 	go l.watch()
 	return l, nil
 }
 
 // hello reads the guest's and answers it.
-func hello(ctx context.Context, channel net.Conn) (wire.Hello, error) {
+func hello(ctx context.Context, channel net.Conn, ours wire.Hello) (peer wire.Hello, err error) {
+	err = bounded(ctx, channel, func() error {
+		if err := read(channel, &peer); err != nil {
+			return err
+		}
+		return greet(channel, ours)
+	})
+	return peer, err
+}
+
+// bounded runs an exchange that closes the channel when ctx ends first.
+func bounded(ctx context.Context, channel net.Conn, exchange func() error) error {
 	stop := context.AfterFunc(ctx, func() { channel.Close() })
 	defer stop()
-	var peer wire.Hello
-	if err := wire.ReadMessage(channel, &peer, wire.MaxReply); err != nil {
-		return peer, helloError(ctx, err)
+	err := exchange()
+	if err == nil && !stop() {
+		err = ctx.Err()
 	}
-	if err := peer.Check(); err != nil {
-		return peer, err
+	if err != nil && !fault.Is(err, fault.Version) {
+		return helloError(ctx, err)
 	}
-	ours := wire.Hello{Major: wire.Major, Minor: wire.Minor, Version: version.Version}
-	if err := wire.WriteMessage(channel, ours, wire.MaxReply); err != nil {
-		return peer, helloError(ctx, err)
+	return err
+}
+
+// read reads the guest's hello.
+func read(channel net.Conn, peer *wire.Hello) error {
+	if err := wire.ReadMessage(channel, peer, wire.MaxReply); err != nil {
+		return err
 	}
-	if !stop() {
-		return peer, helloError(ctx, ctx.Err())
-	}
-	return peer, nil
+	return peer.Check()
+}
+
+// greet writes ours, with what it carries.
+func greet(channel net.Conn, ours wire.Hello) error {
+	ours.Major, ours.Minor, ours.Version = wire.Major, wire.Minor, version.Version
+	return wire.WriteMessage(channel, ours, wire.MaxReply)
 }
 
 func helloError(ctx context.Context, err error) error {

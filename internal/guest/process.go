@@ -17,6 +17,7 @@ import (
 // until it fails or gives io.EOF, or Cancel must.
 type Process struct {
 	stream *yamux.Stream
+	rest   *bufio.Reader // of stream, behind what frames has read
 	frames *wire.FrameReader
 	tty    bool
 	exited bool // Next's alone
@@ -28,9 +29,11 @@ type Process struct {
 }
 
 func newProcess(stream *yamux.Stream, tty bool) *Process {
+	rest := bufio.NewReaderSize(stream, 32<<10)
 	return &Process{
 		stream: stream,
-		frames: wire.NewFrameReader(bufio.NewReaderSize(stream, 32<<10)),
+		rest:   rest,
+		frames: wire.NewFrameReader(rest),
 		tty:    tty,
 		credit: wire.InitialCredit,
 	}

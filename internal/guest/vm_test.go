@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -76,6 +77,7 @@ func assets(t *testing.T) (kernel.Kernel, image.Image) {
 // booted is a microVM with its link open and nothing started.
 type booted struct {
 	vm      vmm.VM
+	control net.Conn // the control channel, once it was taken
 	link    *guest.Link
 	console *tail
 	disk    string
@@ -113,6 +115,40 @@ func harnessInitrd(t *testing.T, k kernel.Kernel) string {
 
 func boot(t *testing.T, disk string, more ...vmm.Port) *booted {
 	t.Helper()
+	b := power(t, disk, more...)
+	b.serveWorkspace(t)
+	b.open(t, guest.Open)
+	return b
+}
+
+// open says hello.
+func (b *booted) open(t *testing.T, how func(context.Context, net.Conn) (*guest.Link, error)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
+	defer cancel()
+	var err error
+	if b.link, err = how(ctx, b.channel(t)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.link.Close() })
+}
+
+// channel is the control channel.
+func (b *booted) channel(t *testing.T) net.Conn {
+	t.Helper()
+	if b.control == nil {
+		channel, err := b.vm.Channel(t.Context(), vmm.PortControl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.control = channel
+	}
+	return b.control
+}
+
+// power starts a VM, to which nobody has spoken.
+func power(t *testing.T, disk string, more ...vmm.Port) *booted {
+	t.Helper()
 	k, img := assets(t)
 	b := &booted{console: &tail{}, disk: disk, shared: t.TempDir(), image: img}
 	vm, err := qemu.New(qemu.TCG).Boot(t.Context(), vmm.Config{
@@ -139,17 +175,6 @@ func boot(t *testing.T, disk string, more ...vmm.Port) *booted {
 			t.Logf("console:\n%s", b.console)
 		}
 	})
-	b.serveWorkspace(t)
-	channel, err := vm.Channel(t.Context(), vmm.PortControl)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
-	defer cancel()
-	if b.link, err = guest.Open(ctx, channel); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.link.Close() })
 	return b
 }
 
@@ -170,11 +195,18 @@ func (b *booted) serveWorkspace(t *testing.T) {
 
 func (b *booted) start(t *testing.T, p wire.Process) (*guest.Process, error) {
 	t.Helper()
-	seed := make([]byte, 32)
-	rand.Read(seed)
 	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 	defer cancel()
-	process, stages, err := b.link.Start(ctx, wire.Start{
+	process, stages, err := b.link.Start(ctx, b.startOf(p))
+	t.Logf("stages: %v", stages)
+	return process, err
+}
+
+// startOf is the message that starts p.
+func (b *booted) startOf(p wire.Process) wire.Start {
+	seed := make([]byte, 32)
+	rand.Read(seed)
+	return wire.Start{
 		Seed:      seed,
 		Clock:     wire.Clock{UnixNano: time.Now().UnixNano()},
 		Hostname:  "tested",
@@ -184,9 +216,7 @@ func (b *booted) start(t *testing.T, p wire.Process) (*guest.Process, error) {
 		Network:   b.network,
 		BaseEnv:   map[string]string{"API_KEY": "for-the-process"},
 		Main:      p,
-	})
-	t.Logf("stages: %v", stages)
-	return process, err
+	}
 }
 
 // blankDisk is an instance's new disk.

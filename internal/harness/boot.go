@@ -35,8 +35,8 @@ var bootMounts = []mount{
 	{"devtmpfs", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=0755", false},
 }
 
-// rootMounts are those of the instance's root, made after switchRoot.
-var rootMounts = []mount{
+// fixtures are the mounts of the instance's root that need no disk.
+var fixtures = []mount{
 	{"proc", "/proc", "proc", restricted, "", false},
 	{"sysfs", "/sys", "sysfs", restricted, "", false},
 	{"cgroup2", cgroupRoot, "cgroup2", restricted, "nsdelegate", false},
@@ -47,6 +47,9 @@ var rootMounts = []mount{
 	{"tmp", "/tmp", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777", false},
 	{"run", "/run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755", false},
 }
+
+// movable are the fixtures that no other one lies below.
+var movable = []string{"/proc", "/sys", "/dev", "/tmp", "/run"}
 
 // devLinks are what programs expect in /dev beyond the kernel's nodes.
 var devLinks = map[string]string{

@@ -3,16 +3,17 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"aegis/internal/fault"
-	"aegis/internal/wire"
 )
 
 // Where the layers are mounted, in the initramfs and so outside the user's root.
@@ -42,47 +43,53 @@ func findDisk(serial string, wait time.Duration) (string, error) {
 	}
 }
 
-// layers mounts the base, the disk and the overlay of both, and returns the
-// disk's device.
-func layers(root wire.Root) (disk string, err error) {
-	base, err := findDisk(root.Base, bootWait)
-	if err != nil {
-		return "", err
+// memory is the disk's place in a rehearsal that has no disk.
+const memory = "tmpfs"
+
+// layers mounts the disk, or for a while memory, and the overlay of it over the base.
+func layers(disk string) error {
+	upper := mount{disk, diskDir, "ext4", 0, "errors=remount-ro", false}
+	if disk == memory {
+		upper = mount{memory, diskDir, "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755", false}
 	}
-	if disk, err = findDisk(root.Disk, bootWait); err != nil {
-		return "", err
-	}
-	switch root.BaseType {
-	case "ext4":
-	case "erofs":
-		if err := loadModules("/modules", "order.erofs"); err != nil {
-			return "", err
-		}
-	default:
-		return "", fault.New(fault.Invalid, "", "", "a base image can't be of type %.40q", root.BaseType)
-	}
-	overlay := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/work", baseDir, diskDir)
-	if err := mountAll([]mount{
-		{base, baseDir, root.BaseType, unix.MS_RDONLY, "", false},
-		{disk, diskDir, "ext4", 0, "errors=remount-ro", false},
-	}); err != nil {
-		return "", err
+	if err := mountAll([]mount{upper}); err != nil {
+		return err
 	}
 	for _, dir := range []string{diskDir + "/upper", diskDir + "/work"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return "", fmt.Errorf("prepare the disk: %w", err)
+		if err := unix.Mkdir(dir, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("prepare the disk: %w", err)
 		}
 	}
-	return disk, mountAll([]mount{{"overlay", rootDir, "overlay", 0, overlay, false}})
+	overlay := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/work", baseDir, diskDir)
+	return mountAll([]mount{{"overlay", rootDir, "overlay", 0, overlay, false}})
 }
 
-// switchRoot moves the overlay over the initramfs, for every process there is
-// and will be, and returns a descriptor of the initramfs.
-func switchRoot() (old int, err error) {
-	if old, err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return 0, err
+// awaitSize waits until a disk has that many bytes: the kernel hears of another file
+// behind it by an interrupt. Zero is any size.
+func awaitSize(dev string, want int64, wait time.Duration) error {
+	deadline := time.Now().Add(wait)
+	for pause := time.Millisecond; want > 0; pause = min(2*pause, 20*time.Millisecond) {
+		text, err := os.ReadFile("/sys/block/" + filepath.Base(dev) + "/size")
+		if err != nil {
+			return fmt.Errorf("measure the disk: %w", err)
+		}
+		sectors, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		if err == nil && sectors*512 == want {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fault.New(fault.BootFailed, "", "", "the disk has %s sectors of 512 bytes, not %d bytes", strings.TrimSpace(string(text)), want)
+		}
+		time.Sleep(pause)
 	}
-	if err = unix.Chdir(rootDir); err == nil {
+	return nil
+}
+
+// switchRoot moves the overlay over the initramfs, for every process there is and
+// will be.
+func switchRoot() error {
+	err := unix.Chdir(rootDir)
+	if err == nil {
 		err = unix.Mount(".", "/", "", unix.MS_MOVE, "")
 	}
 	if err == nil {
@@ -92,35 +99,46 @@ func switchRoot() (old int, err error) {
 		err = unix.Chdir("/")
 	}
 	if err != nil {
-		return 0, fmt.Errorf("switch to the instance's root: %w", err)
+		return fmt.Errorf("switch to the instance's root: %w", err)
 	}
-	return old, nil
+	return nil
 }
 
-// unmountAll goes back to the initramfs and takes the instance's root apart.
-// Detaching is not lazy here: no process is left that could hold anything, and
-// that the disk is free afterwards is checked.
-func unmountAll(old int, disk string) error {
-	if err := unix.Fchdir(old); err != nil {
-		return err
+// stepOut goes back to the initramfs, which outside is.
+func stepOut(outside int) error {
+	err := unix.Fchdir(outside)
+	if err == nil {
+		err = unix.Chroot(".")
 	}
-	if err := unix.Chroot("."); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("leave the instance's root: %w", err)
 	}
+	return nil
+}
+
+// unmountRoot takes the instance's root apart, from outside. Detaching is not lazy
+// here: no process is left that could hold anything, and that the disk is free
+// afterwards is checked. The kernel then remembers nothing of the disk.
+func unmountRoot(disk string) error {
 	// The overlay lies over the root that we are in: ".." leads there.
 	if err := unix.Unmount("/..", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount the root: %w", err)
 	}
-	for _, dir := range []string{diskDir, baseDir} {
-		if err := unix.Unmount(dir, 0); err != nil {
-			return fmt.Errorf("unmount %q: %w", dir, err)
-		}
+	if err := unix.Unmount(diskDir, 0); err != nil {
+		return fmt.Errorf("unmount %q: %w", diskDir, err)
+	}
+	if disk == memory {
+		return nil
 	}
 	fd, err := unix.Open(disk, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("the disk is still in use: %w", err)
 	}
-	return unix.Close(fd)
+	defer unix.Close(fd)
+	if err := unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0); err != nil {
+		return fmt.Errorf("forget the disk: %w", err)
+	}
+	return nil
 }
 
 func syncDisks() { unix.Sync() }

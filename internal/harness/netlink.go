@@ -78,17 +78,22 @@ func (n *netlink) send(kind, flags uint16, body ...[]byte) error {
 
 // link sets a device's hardware address and MTU and brings it up.
 func (n *netlink) link(index int, mac net.HardwareAddr, mtu int) error {
-	change := func(flags uint32, attrs ...[]byte) error {
-		head := make([]byte, unix.SizeofIfInfomsg)
-		binary.NativeEndian.PutUint32(head[4:], uint32(index))
-		binary.NativeEndian.PutUint32(head[8:], flags)
-		binary.NativeEndian.PutUint32(head[12:], flags)
-		return n.send(unix.RTM_NEWLINK, 0, append([][]byte{head}, attrs...)...)
-	}
-	if err := change(0, attr(unix.IFLA_ADDRESS, mac), attr(unix.IFLA_MTU, u32(mtu))); err != nil {
+	if err := n.change(index, 0, 0, attr(unix.IFLA_ADDRESS, mac), attr(unix.IFLA_MTU, u32(mtu))); err != nil {
 		return err
 	}
-	return change(unix.IFF_UP)
+	return n.change(index, unix.IFF_UP, unix.IFF_UP)
+}
+
+// down undoes link's last step.
+func (n *netlink) down(index int) error { return n.change(index, 0, unix.IFF_UP) }
+
+// change sets those flags of a device that mask has, and attributes.
+func (n *netlink) change(index int, flags, mask uint32, attrs ...[]byte) error {
+	head := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(head[4:], uint32(index))
+	binary.NativeEndian.PutUint32(head[8:], flags)
+	binary.NativeEndian.PutUint32(head[12:], mask)
+	return n.send(unix.RTM_NEWLINK, 0, append([][]byte{head}, attrs...)...)
 }
 
 func family(a netip.Addr) byte {
@@ -100,10 +105,18 @@ func family(a netip.Addr) byte {
 
 // address adds an address that is there at once, since nobody else can have it.
 func (n *netlink) address(index int, p netip.Prefix) error {
+	return n.send(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, about(index, p)...)
+}
+
+// noAddress undoes address.
+func (n *netlink) noAddress(index int, p netip.Prefix) error {
+	return n.send(unix.RTM_DELADDR, 0, about(index, p)...)
+}
+
+func about(index int, p netip.Prefix) [][]byte {
 	head := []byte{family(p.Addr()), byte(p.Bits()), unix.IFA_F_NODAD | unix.IFA_F_PERMANENT, unix.RT_SCOPE_UNIVERSE}
-	head = append(head, u32(index)...)
 	a := p.Addr().AsSlice()
-	return n.send(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, head, attr(unix.IFA_LOCAL, a), attr(unix.IFA_ADDRESS, a))
+	return [][]byte{append(head, u32(index)...), attr(unix.IFA_LOCAL, a), attr(unix.IFA_ADDRESS, a)}
 }
 
 // route makes a gateway the way to everything of its family.

@@ -37,19 +37,34 @@ func raiseLoopback() error {
 	return nil
 }
 
-// joinNetwork makes the network device and sets it up. It needs the initramfs, where
-// its drivers are, and so runs before the root is switched.
-func joinNetwork(n *wire.Network) error {
-	if n == nil {
-		return nil
-	}
+// drive loads the drivers of a network, once. They are in the initramfs.
+func (m *vm) drive(n *wire.Network) error {
 	order := "order.net"
 	if n.TAP {
 		order = "order.tap"
 	}
+	if m.drivers[order] {
+		return nil
+	}
 	if err := loadModules("/modules", order); err != nil {
 		return err
 	}
+	if m.drivers == nil {
+		m.drivers = map[string]bool{}
+	}
+	m.drivers[order] = true
+	return nil
+}
+
+// join makes the network device and sets it up, before the root is switched.
+func (m *vm) join(n *wire.Network) error {
+	if n == nil {
+		return nil
+	}
+	if err := m.drive(n); err != nil {
+		return err
+	}
+	m.network = n
 	if n.TAP {
 		tap, err := openTAP(device)
 		if err != nil {
@@ -69,6 +84,20 @@ func joinNetwork(n *wire.Network) error {
 		return err
 	}
 	return setUp(index, n)
+}
+
+// leave undoes join in a rehearsal. A TAP is not rehearsed: it would take the port.
+func (m *vm) leave() error {
+	n := m.network
+	m.network = nil
+	if n == nil {
+		return nil
+	}
+	index, err := findDevice(device, bootWait)
+	if err != nil {
+		return err
+	}
+	return takeDown(index, n)
 }
 
 // findDevice waits for an interface, whose driver may just have been loaded.
@@ -119,6 +148,26 @@ func setUp(index int, n *wire.Network) error {
 		if err != nil {
 			return fmt.Errorf("add route by %.60q: %w", text, err)
 		}
+	}
+	return nil
+}
+
+// takeDown undoes setUp.
+func takeDown(index int, n *wire.Network) error {
+	nl, err := openNetlink()
+	if err != nil {
+		return err
+	}
+	defer nl.close()
+	for _, text := range n.Addresses {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			if err := nl.noAddress(index, p); err != nil {
+				return fmt.Errorf("remove address %.60q: %w", text, err)
+			}
+		}
+	}
+	if err := nl.down(index); err != nil {
+		return fmt.Errorf("take device %q down: %w", device, err)
 	}
 	return nil
 }

@@ -95,6 +95,10 @@ func (p *port) Read(b []byte) (int, error) {
 	}
 }
 
+// forget makes Read wait again while the host's end is not connected: the next host
+// may be that of a restored VM.
+func (p *port) forget() { p.heard.Store(false) }
+
 func (p *port) LocalAddr() net.Addr            { return portAddr(p.Name()) }
 func (p *port) RemoteAddr() net.Addr           { return portAddr("host") }
 func (*port) SetDeadline(time.Time) error      { return nil }

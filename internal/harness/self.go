@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -38,7 +39,8 @@ func newSelf(path string) *self {
 	return &self{path: path, asks: make(chan question), talks: map[net.Conn]struct{}{}}
 }
 
-// listen makes the socket, before any process of the user's runs.
+// listen makes the socket, before any process of the user's runs; after close too,
+// since a rehearsal has one.
 func (s *self) listen(facts *wire.Self) error {
 	if s.path == "" || facts == nil {
 		return nil
@@ -52,7 +54,7 @@ func (s *self) listen(facts *wire.Self) error {
 		return err
 	}
 	s.mu.Lock()
-	s.facts, s.open = *facts, l
+	s.facts, s.open, s.closed = *facts, l, false
 	s.mu.Unlock()
 	go s.accept(l)
 	return nil
@@ -65,10 +67,10 @@ func (s *self) accept(l net.Listener) {
 	for {
 		slots <- struct{}{}
 		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
-			if s.ended() {
-				return
-			}
 			time.Sleep(10 * time.Millisecond) // out of descriptors, for now
 			<-slots
 			continue
@@ -79,12 +81,6 @@ func (s *self) accept(l net.Listener) {
 			s.talk(conn)
 		}()
 	}
-}
-
-func (s *self) ended() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
 }
 
 // talk answers one connection, unless the socket was closed meanwhile.

@@ -14,7 +14,6 @@ import (
 	"github.com/libp2p/go-yamux/v5"
 
 	"aegis/internal/fault"
-	"aegis/internal/version"
 	"aegis/internal/wire"
 )
 
@@ -26,8 +25,13 @@ const (
 
 // machine is the VM around the processes: the real one, or a test's.
 type machine interface {
-	// become gives the VM its identity, disks and workspace; mark ends a stage.
-	become(start wire.Start, mark func(stage string)) (*cgroups, error)
+	// prepare does what a start needs and no instance shapes.
+	prepare(wire.Prepare) error
+	// become gives the VM its identity, disks and workspace; mark ends a stage. After
+	// one that failed the VM is of no use.
+	become(start wire.Start, rehearsal bool, mark func(stage string)) (*cgroups, error)
+	// undo takes back what become did in a rehearsal.
+	undo() error
 	// setClock sets the wall clock.
 	setClock(wire.Clock) error
 	// stats reads the counters.
@@ -69,7 +73,7 @@ func newServer(r *reaper, m machine) *server {
 
 // serve talks to the host until the link is gone, and returns why.
 func (s *server) serve(channel net.Conn) string {
-	if err := hello(channel); err != nil {
+	if err := s.greet(channel); err != nil {
 		return fmt.Sprintf("the host's hello: %v", err)
 	}
 	session, err := yamux.Server(channel, muxConfig(), nil)
@@ -84,19 +88,6 @@ func (s *server) serve(channel net.Conn) string {
 		}
 		go s.answer(stream)
 	}
-}
-
-// hello is the first message of the link, and the host's answer.
-func hello(channel net.Conn) error {
-	ours := wire.Hello{Major: wire.Major, Minor: wire.Minor, Version: version.Version}
-	if err := wire.WriteMessage(channel, ours, wire.MaxReply); err != nil {
-		return err
-	}
-	var peer wire.Hello
-	if err := wire.ReadMessage(channel, &peer, wire.MaxReply); err != nil {
-		return err
-	}
-	return peer.Check()
 }
 
 // muxConfig is the mirror of the host's: no keep-alive and no time-out, since the
@@ -136,6 +127,8 @@ func (s *server) dispatch(stream *yamux.Stream, req wire.Request) error {
 	switch {
 	case req.Op == wire.OpStart && req.Start != nil:
 		return s.start(stream, *req.Start)
+	case req.Op == wire.OpRehearse && req.Start != nil:
+		return s.rehearse(stream, *req.Start)
 	case req.Op == wire.OpClock && req.Clock != nil:
 		return done(stream, s.machine.setClock(*req.Clock))
 	}
@@ -191,29 +184,16 @@ func (s *server) ready() (*settings, error) {
 
 // start makes the VM the instance and runs its command. It fails closed: after an
 // error there is no second try in this VM.
-func (s *server) start(stream *yamux.Stream, start wire.Start) error {
-	s.mu.Lock()
-	again := s.started
-	s.started = true
-	s.mu.Unlock()
-	if again {
-		return fault.New(fault.WrongState, "", "", "the guest was started before")
+func (s *server) start(stream io.ReadWriter, start wire.Start) error {
+	if err := s.claim(); err != nil {
+		return err
 	}
-	last := uptime()
-	mark := func(stage string) {
-		now := uptime()
-		s.stages[stage], last = now-last, now
-	}
-	groups, err := s.machine.become(start, mark)
+	start.Main.ID = wire.MainID
+	mark := stopwatch(s.stages)
+	with, err := s.play(start, false, mark)
 	if err != nil {
 		return err
 	}
-	s.spawner.cgroups = groups
-	if err := s.self.listen(start.Self); err != nil {
-		say("make the instance's socket: %v", err)
-	}
-	with := settings{hostname: start.Hostname, env: start.BaseEnv, dir: start.Main.Dir, user: start.Main.User}
-	start.Main.ID = wire.MainID
 	return s.run(stream, start.Main, with, func() wire.Stages {
 		mark("command")
 		s.mu.Lock()
@@ -223,8 +203,41 @@ func (s *server) start(stream *yamux.Stream, start wire.Start) error {
 	})
 }
 
+// claim is had once, but for a rehearsal, which gives it back.
+func (s *server) claim() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started {
+		return fault.New(fault.WrongState, "", "", "the guest was started before")
+	}
+	s.started = true
+	return nil
+}
+
+// stopwatch gives the time since the last call, or its own, to a stage.
+func stopwatch(stages wire.Stages) func(stage string) {
+	last := uptime()
+	return func(stage string) {
+		now := uptime()
+		stages[stage], last = now-last, now
+	}
+}
+
+// play makes the VM what start says, up to its command.
+func (s *server) play(start wire.Start, rehearsal bool, mark func(string)) (settings, error) {
+	groups, err := s.machine.become(start, rehearsal, mark)
+	if err != nil {
+		return settings{}, err
+	}
+	s.spawner.cgroups = groups
+	if err := s.self.listen(start.Self); err != nil {
+		say("make the instance's socket: %v", err)
+	}
+	return settings{hostname: start.Hostname, env: start.BaseEnv, dir: start.Main.Dir, user: start.Main.User}, nil
+}
+
 // run starts a process, replies and follows it.
-func (s *server) run(stream *yamux.Stream, p wire.Process, with settings, started func() wire.Stages) error {
+func (s *server) run(stream io.ReadWriter, p wire.Process, with settings, started func() wire.Stages) error {
 	select {
 	case s.slots <- struct{}{}:
 	default:

@@ -3,7 +3,6 @@
 package harness
 
 import (
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,46 +15,84 @@ import (
 // vm is the machine that the harness is PID 1 of.
 type vm struct {
 	reaper    *reaper
-	mu        sync.Mutex // keeps become and stop apart
-	initramfs int        // descriptor; 0 before the root was switched
-	disk      string     // device
+	mu        sync.Mutex // keeps prepare, become, undo and stop apart
+	ground               // laid once
+	drivers   map[string]bool
+	disk      string // device, or memory
+	network   *wire.Network
 	workspace *workspace
 	stopping  atomic.Bool
 }
 
-// become follows the order of what depends on what. It runs once.
-func (m *vm) become(start wire.Start, mark func(string)) (*cgroups, error) {
+// become follows the order of what depends on what.
+func (m *vm) become(start wire.Start, rehearsal bool, mark func(string)) (*cgroups, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.identify(start); err != nil {
 		return nil, err
 	}
 	mark("identity")
-	var err error
-	if m.disk, err = layers(start.Root); err != nil {
+	if err := m.lay(start.Root.Base, start.Root.BaseType); err != nil {
+		return nil, err
+	}
+	if !rehearsal {
+		if err := m.unmask(); err != nil {
+			return nil, err
+		}
+	}
+	mark("base")
+	if err := m.attach(start.Root); err != nil {
 		return nil, err
 	}
 	mark("disks")
-	if err := joinNetwork(start.Network); err != nil {
+	if err := m.join(start.Network); err != nil {
 		return nil, err
 	}
 	mark("network")
-	if m.initramfs, err = switchRoot(); err != nil {
-		return nil, err
-	}
-	groups, err := furnish(start)
-	if err != nil {
+	if err := m.enter(start); err != nil {
 		return nil, err
 	}
 	mark("root")
 	if start.Workspace != nil {
+		var err error
 		if m.workspace, err = mountWorkspace(m.reaper, start.Workspace.ReadOnly); err != nil {
 			return nil, err
 		}
 		go m.guard(m.workspace)
 		mark("workspace")
 	}
-	return groups, nil
+	return m.groups, nil
+}
+
+// attach mounts the disk and the overlay.
+func (m *vm) attach(root wire.Root) error {
+	if root.Disk == "" {
+		m.disk = memory
+		return layers(memory)
+	}
+	dev, err := m.device(root.Disk)
+	if err != nil {
+		return err
+	}
+	if err := awaitSize(dev, root.Size, bootWait); err != nil {
+		return err
+	}
+	m.disk = dev
+	return layers(dev)
+}
+
+// enter makes the overlay the root, and a place where processes can live.
+func (m *vm) enter(start wire.Start) error {
+	if err := switchRoot(); err != nil {
+		return err
+	}
+	if err := m.move(""); err != nil {
+		return err
+	}
+	if err := writeEtc("/etc", etcFiles(start.Hostname, start.MachineID, start.Network)); err != nil {
+		say("write /etc: %v", err)
+	}
+	return nil
 }
 
 // identify makes this machine unlike any other, before anything else happens.
@@ -70,25 +107,6 @@ func (m *vm) identify(start wire.Start) error {
 		return err
 	}
 	return unix.Sethostname([]byte(start.Hostname))
-}
-
-// furnish makes the root a place where processes can live.
-func furnish(start wire.Start) (*cgroups, error) {
-	if err := mountAll(rootMounts); err != nil {
-		return nil, err
-	}
-	for link, target := range devLinks {
-		if err := os.Symlink(target, link); err != nil && !os.IsExist(err) {
-			say("make %q: %v", link, err)
-		}
-	}
-	if err := writeEtc("/etc", etcFiles(start.Hostname, start.MachineID, start.Network)); err != nil {
-		say("write /etc: %v", err)
-	}
-	if err := raiseLoopback(); err != nil {
-		return nil, err
-	}
-	return newCgroups(cgroupRoot, cgroupDir)
 }
 
 // guard ends the VM when the workspace is gone: nothing could be read or written
@@ -112,12 +130,42 @@ func (m *vm) stop(grace time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stopping.Store(true)
+	m.clear(grace)
+	syncDisks()
+	if err := stepOut(m.outside); err != nil {
+		return err
+	}
+	return unmountRoot(m.disk)
+}
+
+// clear ends every process and the workspace.
+func (m *vm) clear(grace time.Duration) {
 	endProcesses(grace, m.pumpPID())
 	if m.workspace != nil {
 		m.workspace.stop()
 	}
-	syncDisks()
-	return unmountAll(m.initramfs, m.disk)
+}
+
+// undo takes back what become did in a rehearsal: afterwards the ground is as it was
+// laid, and nothing is left of the disk.
+func (m *vm) undo() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear(0)
+	m.workspace = nil
+	if err := m.leave(); err != nil {
+		return err
+	}
+	if err := stepOut(m.outside); err != nil {
+		return err
+	}
+	if err := m.move(stageDir); err != nil {
+		return err
+	}
+	if err := unmountRoot(m.disk); err != nil {
+		return err
+	}
+	return m.renew()
 }
 
 func (m *vm) pumpPID() int {

@@ -25,7 +25,7 @@ func message(t testing.TB, v any, limit int) []byte {
 
 func TestMessageRoundTrip(t *testing.T) {
 	for _, want := range []Request{
-		{Op: OpStart, Start: &Start{Seed: []byte{1, 2}, Clock: Clock{5}, Hostname: "h", MachineID: "m", Root: Root{"b", "d", "ext4"}, Self: &Self{ID: "inst-a", Ports: []SelfPort{{80, "http"}}}, Workspace: &Workspace{ReadOnly: true}, BaseEnv: map[string]string{"K": "v\xc3\xa4"}, Main: Process{ID: MainID, Args: []string{"a", ""}, TTY: true, Rows: 3}}},
+		{Op: OpStart, Start: &Start{Seed: []byte{1, 2}, Clock: Clock{5}, Hostname: "h", MachineID: "m", Root: Root{"b", "d", 1 << 40, "ext4"}, Self: &Self{ID: "inst-a", Ports: []SelfPort{{80, "http"}}}, Workspace: &Workspace{ReadOnly: true}, BaseEnv: map[string]string{"K": "v\xc3\xa4"}, Main: Process{ID: MainID, Args: []string{"a", ""}, TTY: true, Rows: 3}}},
 		{Op: OpDial, Dial: &Dial{Port: 65535, Wait: time.Minute}},
 		{Op: OpShutdown, Shutdown: &Shutdown{Grace: time.Second}},
 		{Op: OpWatch},

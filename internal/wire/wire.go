@@ -9,12 +9,18 @@
 // than its own. Then both run a yamux session over the stream, the host as
 // client. The host opens one stream for each operation; the guest opens none.
 //
+// The host's Hello may carry a Prepare instead. The guest carries it out, writes a
+// Reply, and waits for the host's next Hello, with nothing in flight: here a template
+// is made, and here each VM that is restored from it goes on. So there the host speaks
+// first, and the guest's Hello is the answer.
+//
 // # Operation
 //
 // The host writes a Request, the guest one Reply, both as length-prefixed JSON
 // (WriteMessage). What follows depends on the operation:
 //
 //	start, exec   frames both ways, until Exit (see FrameType)
+//	rehearse      the same, and behind Exit a Reply: all is undone
 //	dial          raw bytes both ways, each direction closed on its own
 //	watch         GuestEvents from the guest, an EventReply to each, until the VM ends
 //	copy-in       frames of a tar stream from the host, FrameCopied from the guest
@@ -40,7 +46,7 @@ import (
 // ones are refused by the receiver with a Reply, not by ending the link.
 const (
 	Major = 1
-	Minor = 2
+	Minor = 3
 )
 
 // Limits, in bytes. What comes from the guest has the narrow one.
@@ -50,11 +56,12 @@ const (
 	MaxFrame   = 64 << 10 // the payload of one frame
 )
 
-// Hello opens the link, in each direction once.
+// Hello opens the link.
 type Hello struct {
-	Major   int    `json:"major"`
-	Minor   int    `json:"minor"`
-	Version string `json:"version"` // of the program, for messages only
+	Major   int      `json:"major"`
+	Minor   int      `json:"minor"`
+	Version string   `json:"version"`           // of the program, for messages only
+	Prepare *Prepare `json:"prepare,omitempty"` // the host's alone: get ready for a template first
 }
 
 // Check refuses a peer that speaks a newer major version.
@@ -69,9 +76,10 @@ func (h Hello) Check() error {
 // Op names an operation.
 type Op string
 
-// The operations of a guest. Every one but Start needs a Start before it.
+// The operations of a guest. Every one but Start, Rehearse and Clock needs a Start before it.
 const (
 	OpStart    Op = "start"    // make this VM the instance and run its command; once
+	OpRehearse Op = "rehearse" // do as start to the end of the command, and undo it; before the start
 	OpExec     Op = "exec"     // run one more process
 	OpDial     Op = "dial"     // connect to a TCP port of the guest's loopback
 	OpStats    Op = "stats"    // read counters
@@ -86,53 +94,13 @@ const (
 // Request opens an operation. Just the field that belongs to Op is set.
 type Request struct {
 	Op       Op        `json:"op"`
-	Start    *Start    `json:"start,omitempty"`
+	Start    *Start    `json:"start,omitempty"` // of start and rehearse
 	Exec     *Process  `json:"exec,omitempty"`
 	Dial     *Dial     `json:"dial,omitempty"`
 	Shutdown *Shutdown `json:"shutdown,omitempty"`
 	Clock    *Clock    `json:"clock,omitempty"`
 	CopyIn   *CopyIn   `json:"copy_in,omitempty"`
 	CopyOut  *CopyOut  `json:"copy_out,omitempty"`
-}
-
-// Start gives the VM its identity, its disks, its workspace and its command, in
-// one message. Secrets are already in Main.Env and Secrets is what execs inherit.
-type Start struct {
-	Seed      []byte            `json:"seed"` // 32 bytes for the kernel's random pool
-	Clock     Clock             `json:"clock"`
-	Hostname  string            `json:"hostname"`
-	MachineID string            `json:"machine_id"` // 32 lower-case hex digits, machine-id(5)
-	Root      Root              `json:"root"`
-	Workspace *Workspace        `json:"workspace,omitempty"`
-	Network   *Network          `json:"network,omitempty"`  // nil: loopback only
-	BaseEnv   map[string]string `json:"base_env,omitempty"` // what Main and every exec inherit, secrets included
-	Main      Process           `json:"main"`
-	Self      *Self             `json:"self,omitempty"` // nil: the guest has no socket to ask at
-}
-
-// Root says which block devices, by virtio serial number, make the root.
-type Root struct {
-	Base     string `json:"base"`      // read-only image
-	Disk     string `json:"disk"`      // the instance's own ext4, upper layer
-	BaseType string `json:"base_type"` // "ext4" or "erofs"
-}
-
-// Workspace is served over the fs channel as raw FUSE messages (linux/fuse.h).
-type Workspace struct {
-	ReadOnly bool `json:"read_only"`
-}
-
-// Network is the guest's one interface beside its loopback, eth0. Addresses are
-// static: nothing answers DHCP or router solicitations.
-type Network struct {
-	MAC       string   `json:"mac"`
-	MTU       int      `json:"mtu"`       // bytes, without the Ethernet header
-	TAP       bool     `json:"tap"`       // the frames go over the net channel, since the VM has no device
-	Addresses []string `json:"addresses"` // with prefix lengths, "192.0.2.2/30"
-	Gateways  []string `json:"gateways"`  // a default route of each family
-	Servers   []string `json:"servers"`   // for resolv.conf
-	Search    []string `json:"search,omitempty"`
-	Options   []string `json:"options,omitempty"`
 }
 
 // Process is one program to run. It is found on PATH of its environment, as

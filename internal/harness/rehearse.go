@@ -1,0 +1,148 @@
+//go:build linux
+
+package harness
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"aegis/internal/version"
+	"aegis/internal/wire"
+)
+
+// greet is the first messages of the link. A host that wants a template has it
+// prepared then, and greets again, from wherever the VM is restored: until it does,
+// nothing is on its way in either direction.
+func (s *server) greet(channel net.Conn) error {
+	ours := wire.Hello{Major: wire.Major, Minor: wire.Minor, Version: version.Version}
+	if err := wire.WriteMessage(channel, ours, wire.MaxReply); err != nil {
+		return err
+	}
+	peer, err := heard(channel)
+	if err != nil || peer.Prepare == nil {
+		return err
+	}
+	var reply wire.Reply
+	if err := s.prepare(*peer.Prepare); err != nil {
+		reply.Error = refusal(err)
+	}
+	reply.Stages, s.stages = s.stages, wire.Stages{}
+	if p, ok := channel.(*port); ok {
+		p.forget()
+	}
+	if err := wire.WriteMessage(channel, reply, wire.MaxReply); err != nil {
+		return err
+	}
+	if _, err := heard(channel); err != nil {
+		return err
+	}
+	return wire.WriteMessage(channel, ours, wire.MaxReply)
+}
+
+// heard is the host's hello.
+func heard(channel net.Conn) (wire.Hello, error) {
+	var peer wire.Hello
+	if err := wire.ReadMessage(channel, &peer, wire.MaxReply); err != nil {
+		return peer, err
+	}
+	return peer, peer.Check()
+}
+
+// programTime bounds what a program of a preparation may take.
+const programTime = 30 * time.Second
+
+// prepare makes the VM one that a template can be made of.
+func (s *server) prepare(p wire.Prepare) error {
+	mark := stopwatch(s.stages)
+	if err := s.machine.prepare(p); err != nil {
+		return err
+	}
+	mark("base")
+	for _, args := range p.Programs {
+		err := s.warm(wire.Start{
+			Seed: p.Seed, Clock: wire.Clock{UnixNano: time.Now().UnixNano()},
+			Hostname: "localhost", MachineID: strings.Repeat("0", 32),
+			Root:    wire.Root{Base: p.Base, BaseType: p.BaseType},
+			BaseEnv: map[string]string{"PYTHONDONTWRITEBYTECODE": "1"},
+			Main:    wire.Process{ID: wire.MainID, Args: args, Dir: "/"},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	mark("programs")
+	return nil
+}
+
+// warm runs a program for nobody, over memory in the place of a disk. One that can't
+// be run is no error.
+func (s *server) warm(start wire.Start) error {
+	with, err := s.play(start, true, func(string) {})
+	if err != nil {
+		return err
+	}
+	out := &nowhere{closed: make(chan struct{})}
+	late := time.AfterFunc(programTime, out.close)
+	s.run(out, start.Main, with, nil)
+	late.Stop()
+	out.close()
+	return s.strike()
+}
+
+// strike ends a rehearsal.
+func (s *server) strike() error {
+	s.self.close()
+	return s.machine.undo()
+}
+
+// rehearse does what start would, to the end of the command, and undoes it. The last
+// word on the stream is a Reply.
+func (s *server) rehearse(stream io.ReadWriter, start wire.Start) error {
+	if err := s.claim(); err != nil {
+		return err
+	}
+	start.Main.ID = wire.MainID
+	stages := wire.Stages{}
+	mark := stopwatch(stages)
+	with, err := s.play(start, true, mark)
+	if err != nil {
+		wire.WriteMessage(stream, wire.Reply{Error: refusal(err)}, wire.MaxReply)
+		s.machine.off("a rehearsal failed")
+		return nil
+	}
+	refused := s.run(stream, start.Main, with, func() wire.Stages {
+		mark("command")
+		return stages
+	})
+	if err := s.strike(); err != nil {
+		wire.WriteMessage(stream, wire.Reply{Error: refusal(err)}, wire.MaxReply)
+		s.machine.off("a rehearsal could not be undone")
+		return nil
+	}
+	s.mu.Lock()
+	s.started = false
+	s.mu.Unlock()
+	if refused != nil {
+		return refused
+	}
+	return wire.WriteMessage(stream, wire.Reply{}, wire.MaxReply)
+}
+
+// nowhere is the stream of a process that nobody follows: what it writes is lost, and
+// its input never ends, until close.
+type nowhere struct {
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+func (n *nowhere) Read([]byte) (int, error) {
+	<-n.closed
+	return 0, io.EOF
+}
+
+func (n *nowhere) close() { n.once.Do(func() { close(n.closed) }) }
