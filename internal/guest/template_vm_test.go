@@ -5,8 +5,6 @@ package guest_test
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -44,15 +42,6 @@ func (b *booted) rehearse(t *testing.T, args ...string) error {
 	stages, err := b.link.Rehearse(t.Context(), start)
 	t.Logf("%v in %s: %v", args, time.Since(began), stages)
 	return err
-}
-
-func sum(t *testing.T, file string) [32]byte {
-	t.Helper()
-	body, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sha256.Sum256(body)
 }
 
 func clean(t *testing.T, disk string) {

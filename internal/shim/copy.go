@@ -14,7 +14,7 @@ const copyTimeout = 30 * time.Second
 
 // serveCopy copies for as long as its client stays.
 func (r *run) serveCopy(ctx context.Context, conn *net.UnixConn, req request) error {
-	if err := r.ready(ctx); err != nil {
+	if err := r.reach(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, copyTimeout)

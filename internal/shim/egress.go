@@ -21,7 +21,6 @@ import (
 // network is the shim's part of a guest's network: it decides, dials and counts.
 type network struct {
 	mac  net.HardwareAddr
-	nic  bool // the monitor has a device for frames; else they come over a port
 	ipv6 bool
 	host resolve.Host
 
@@ -32,11 +31,11 @@ type network struct {
 }
 
 // newNetwork is nil when the instance has no network.
-func newNetwork(to instance.Assignment, caps vmm.Caps) *network {
+func newNetwork(to instance.Assignment) *network {
 	if to.Net == nil {
 		return nil
 	}
-	return &network{mac: hardwareAddress(to.Instance), nic: caps.NIC, ipv6: broker.HasIPv6()}
+	return &network{mac: hardwareAddress(to.Instance), ipv6: broker.HasIPv6()}
 }
 
 // hardwareAddress is an instance's own, the same at each start: locally
@@ -46,25 +45,15 @@ func hardwareAddress(id string) net.HardwareAddr {
 	return net.HardwareAddr(append([]byte{0x02}, sum[:5]...))
 }
 
-// add gives the VM its way to the network.
-func (n *network) add(cfg *vmm.Config) {
-	switch {
-	case n == nil:
-	case n.nic:
-		cfg.NIC = &vmm.NIC{MAC: n.mac, MTU: netstack.MTU}
-	default:
-		cfg.Ports = append(cfg.Ports, vmm.PortNet)
-	}
-}
-
-// guest is what the guest needs to know; nil without a network.
-func (n *network) guest() *wire.Network {
+// guest is what the guest needs to know; nil without a network. nic: the VM has a
+// device for frames.
+func (n *network) guest(nic bool) *wire.Network {
 	if n == nil {
 		return nil
 	}
 	conf := n.host.Settings()
 	w := &wire.Network{
-		MAC: n.mac.String(), MTU: netstack.MTU, TAP: !n.nic,
+		MAC: n.mac.String(), MTU: netstack.MTU, TAP: !nic,
 		Addresses: []string{netstack.Guest4.String()}, Gateways: []string{netstack.Gateway4.String()},
 		Servers: []string{netstack.Gateway4.String()}, Search: conf.Search, Options: conf.Options,
 	}
@@ -80,7 +69,7 @@ func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
 	if r.network == nil {
 		return nil
 	}
-	to := r.launch.Assignment.Net
+	to := r.owner.Net
 	rules, err := egress.Parse(to.Mode, to.AllowHosts, to.AllowCIDRs)
 	if err != nil {
 		return err
@@ -94,12 +83,11 @@ func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
 	if err != nil {
 		return err
 	}
-	r.net = h
+	r.keep(&r.net, h)
 	server := broker.NewServer(egress.New(rules), &r.network.host)
 	server.Denied = r.denied
 	server.Counts = r.counted
 	go server.Serve(context.Background(), conn) // until the helper ends, which closes its end
-	go r.watchHelper(h)
 	return nil
 }
 

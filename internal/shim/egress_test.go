@@ -16,7 +16,9 @@ import (
 	"aegis/internal/wire"
 )
 
-func withNetwork(l *instance.Launch) { l.Assignment.Net = &instance.Net{Mode: egress.ModePublic} }
+func withNetwork(l *instance.Launch) {
+	l.NIC, l.Assignment.Net = true, &instance.Net{Mode: egress.ModePublic}
+}
 
 // The guest is told its network in the message that starts it, and the monitor's lack of
 // a device makes it a TAP.
@@ -55,7 +57,7 @@ func TestNetworkHelperDies(t *testing.T) {
 func TestWithoutNetwork(t *testing.T) {
 	w := begin(t, script{}, nil)
 	w.mustStart(false)
-	if w.net != nil || w.network != nil || w.network.guest() != nil {
+	if w.net != nil || w.network != nil || w.network.guest(true) != nil {
 		t.Error("a VM without a network has one")
 	}
 }

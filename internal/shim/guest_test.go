@@ -13,7 +13,6 @@ import (
 	"github.com/libp2p/go-yamux/v5"
 
 	"aegis/internal/instance"
-	"aegis/internal/logs"
 	"aegis/internal/paths"
 	"aegis/internal/vmm"
 	"aegis/internal/vmm/fake"
@@ -39,6 +38,8 @@ type operation func(g *scripted, s *yamux.Stream, req wire.Request)
 type script struct {
 	boot func(ctx context.Context, control net.Conn, console io.Writer) error // instead of all
 	on   map[wire.Op]operation
+
+	unready *wire.Error // what a preparation answers
 }
 
 // scripted is one life of a guest.
@@ -47,14 +48,25 @@ type scripted struct {
 	console io.Writer
 	off     chan error    // ends the VM: nil is a power-off
 	term    chan struct{} // closed by the shutdown
+	ram     *fake.RAM
+	disk    *os.File // the one that can be replaced
 }
 
-func (s script) guest(ctx context.Context, ports map[string]net.Conn, console io.Writer, _ vmm.Config) error {
+func diskOf(cfg vmm.Config) *os.File {
+	for _, d := range cfg.Disks {
+		if d.Serial == instance.SerialDisk {
+			return d.File
+		}
+	}
+	return nil
+}
+
+func (s script) guest(ctx context.Context, ports map[string]net.Conn, console io.Writer, cfg vmm.Config) error {
 	control := ports[vmm.PortControl.Name]
 	if s.boot != nil {
 		return s.boot(ctx, control, console)
 	}
-	g := &scripted{script: s, console: console, off: make(chan error, 8), term: make(chan struct{})}
+	g := &scripted{script: s, console: console, off: make(chan error, 8), term: make(chan struct{}), ram: fake.Memory(ctx), disk: diskOf(cfg)}
 	go g.serve(control)
 	select {
 	case err := <-g.off:
@@ -65,10 +77,7 @@ func (s script) guest(ctx context.Context, ports map[string]net.Conn, console io
 }
 
 func (g *scripted) serve(control net.Conn) {
-	var host wire.Hello
-	err := errors.Join(wire.WriteMessage(control, wire.Hello{Major: wire.Major, Version: "scripted"}, wire.MaxReply),
-		wire.ReadMessage(control, &host, wire.MaxReply))
-	if err != nil {
+	if g.greet(control) != nil {
 		return
 	}
 	cfg := yamux.DefaultConfig()
@@ -86,6 +95,28 @@ func (g *scripted) serve(control net.Conn) {
 	}
 }
 
+// greet is the guest's part of a link's beginning, before and after a template.
+func (g *scripted) greet(control net.Conn) error {
+	ours := wire.Hello{Major: wire.Major, Version: "scripted"}
+	if !g.ram.Restored() {
+		var host wire.Hello
+		err := errors.Join(wire.WriteMessage(control, ours, wire.MaxReply), wire.ReadMessage(control, &host, wire.MaxReply))
+		if err != nil || host.Prepare == nil {
+			return err
+		}
+		g.ram.Store([]byte("prepared"))
+		var rep wire.Reply
+		if g.script.unready != nil {
+			rep.Error = g.script.unready
+		}
+		if err := wire.WriteMessage(control, rep, wire.MaxReply); err != nil {
+			return err
+		}
+	}
+	var host wire.Hello
+	return errors.Join(wire.ReadMessage(control, &host, wire.MaxReply), wire.WriteMessage(control, ours, wire.MaxReply))
+}
+
 func (g *scripted) answer(s *yamux.Stream) {
 	var req wire.Request
 	if wire.ReadMessage(s, &req, wire.MaxRequest) != nil {
@@ -97,6 +128,9 @@ func (g *scripted) answer(s *yamux.Stream) {
 	}
 	tellHost(s, wire.Reply{})
 	switch req.Op {
+	case wire.OpRehearse:
+		wire.WriteExit(s, wire.Exit{})
+		tellHost(s, wire.Reply{})
 	case wire.OpStart:
 		<-g.term
 		wire.WriteExit(s, wire.Exit{Signal: 15})
@@ -139,11 +173,12 @@ func beginWith(t *testing.T, backend vmm.Backend, set func(*instance.Launch)) *w
 	if set != nil {
 		set(&launch)
 	}
-	log, err := logs.Open(launch.Assignment.LogDir, launch.Assignment.Instance, launch.Assignment.LogSize)
-	if err != nil {
-		t.Fatal(err)
+	w := &world{run: newRun(launch), t: t, over: make(chan struct{})}
+	if launch.Assignment != nil {
+		if err := w.take(*launch.Assignment); err != nil {
+			t.Fatal(err)
+		}
 	}
-	w := &world{run: newRun(launch, log), t: t, over: make(chan struct{})}
 	l, err := listen(paths.Run{Dir: dir})
 	if err != nil {
 		t.Fatal(err)

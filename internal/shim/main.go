@@ -2,7 +2,6 @@ package shim
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,7 +9,6 @@ import (
 
 	"aegis/internal/confine"
 	"aegis/internal/instance"
-	"aegis/internal/logs"
 	"aegis/internal/paths"
 	"aegis/internal/undo"
 	"aegis/internal/vmm/all"
@@ -64,15 +62,12 @@ func shimMain() error {
 	if err != nil {
 		return err
 	}
-	to := launch.Assignment
-	if to == nil || launch.Template != "" {
-		return errors.New("templates and pooled runs are not there yet")
+	r := newRun(launch)
+	if to := launch.Assignment; to != nil {
+		if err := r.take(*to); err != nil {
+			return err
+		}
 	}
-	log, err := logs.Open(to.LogDir, to.Instance, to.LogSize)
-	if err != nil {
-		return err
-	}
-	r := newRun(launch, log)
 	listener, err := listen(paths.Run{Dir: launch.RunDir})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ type news struct {
 	some chan struct{} // has something while there is something to take
 
 	mu      sync.Mutex
+	ready   bool
 	busy    bool
 	traffic bool
 	lease   *instance.Lease
@@ -29,6 +30,7 @@ func newNews() *news { return &news{some: make(chan struct{}, 1)} }
 // add keeps a report until take.
 func (n *news) add(r instance.Report) {
 	n.mu.Lock()
+	n.ready = n.ready || r.Ready
 	n.busy = n.busy || r.Busy
 	n.traffic = n.traffic || r.Traffic
 	if r.Lease != nil {
@@ -57,6 +59,9 @@ func (n *news) deny(d *instance.Denial) {
 func (n *news) take() (all []instance.Report) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.ready {
+		all = append(all, instance.Report{Ready: true})
+	}
 	if n.busy {
 		all = append(all, instance.Report{Busy: true})
 	}
@@ -72,6 +77,6 @@ func (n *news) take() (all []instance.Report) {
 	if n.untold > 0 {
 		n.denied[len(n.denied)-1].Untold += n.untold
 	}
-	n.busy, n.traffic, n.lease, n.denied, n.untold = false, false, nil, nil, 0
+	n.ready, n.busy, n.traffic, n.lease, n.denied, n.untold = false, false, false, nil, nil, 0
 	return all
 }

@@ -5,46 +5,58 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"net"
 	"sync"
 	"time"
 
-	"aegis/internal/confine"
 	"aegis/internal/fault"
 	"aegis/internal/guest"
 	"aegis/internal/instance"
 	"aegis/internal/logs"
 	"aegis/internal/paths"
-	"aegis/internal/undo"
 	"aegis/internal/vmm"
 	"aegis/internal/wire"
 )
 
 // run is one life of a VM, from its boot to its exit.
 //
-// Lock order: mu, then that of one watcher's news. None is held over I/O.
+// Lock order: attaching, mu, then that of one watcher's news. None but attaching is
+// held over I/O.
 type run struct {
 	launch  instance.Launch
 	dir     paths.Run
-	log     *logs.Writer
 	console *console
 
-	booted chan struct{} // closed when boot has succeeded or failed
+	booted chan struct{} // closed when the VM waits for its start, or never will
 	killed chan struct{} // closed when the run has to end at once
 	ended  chan struct{} // closed when exit is known and on disk
 
 	// Set before booted is closed, then constant.
-	vm      vmm.VM
-	link    *guest.Link
-	helper  *helper // of the workspace
-	net     *helper // of the network
-	network *network
-	bootErr error
+	vm        vmm.VM
+	snapshots vmm.Snapshotter // nil: the backend has none
+	nic       bool            // the VM has a device for frames; else they come over a port
+	link      *guest.Link
+	control   net.Conn // the guest's channel, when it was prepared on it
+	diskSize  int64    // of the instance's disk, bytes
+	bootErr   error
 
-	mu    sync.Mutex
-	start startState
+	// Of an instance's run: set when it becomes that, then constant.
+	log     *logs.Writer // under mu for who may come before
+	network *network     // nil: none
 
+	attaching sync.Mutex // an instance's helpers are being started or stopped
+	finished  bool       // under attaching: none may be started any more
+
+	mu     sync.Mutex
+	owner  *instance.Assignment // whose run it is; nil: nobody's
+	helper *helper              // of the workspace
+	net    *helper              // of the network
+	start  startState
+	phases phases
+
+	ready    bool // it waits for an assignment
 	paused   bool
+	saved    bool           // a template was left
 	asked    string         // reason of the end that was asked for, or ""
 	main     *wire.Exit     // how the command ended
 	failure  string         // why a part of the run failed
@@ -68,18 +80,18 @@ const (
 	started
 )
 
-func newRun(launch instance.Launch, log *logs.Writer) *run {
+func newRun(launch instance.Launch) *run {
 	return &run{
-		launch: launch, dir: paths.Run{Dir: launch.RunDir}, log: log, console: &console{},
+		launch: launch, dir: paths.Run{Dir: launch.RunDir}, console: &console{},
 		booted: make(chan struct{}), killed: make(chan struct{}), ended: make(chan struct{}),
 		watchers: map[*news]struct{}{},
 	}
 }
 
-// live boots the VM, waits for its end, and leaves exit.json. It returns when
-// nothing of the run is left but its directory.
+// live makes the VM, brings it to where it waits for its start, waits for its end, and
+// leaves exit.json. It returns when nothing of the run is left but its directory.
 func (r *run) live(backend vmm.Backend) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.launch.BootTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() { // a kill must not wait for the boot
 		select {
@@ -88,113 +100,35 @@ func (r *run) live(backend vmm.Backend) {
 		case <-ctx.Done():
 		}
 	}()
-	vm, err := r.boot(ctx, backend)
-	if err == nil {
-		r.vm = vm
-		stop := r.sample(vm)
-		defer stop()
-		if err = r.open(ctx, vm); err != nil {
-			err = r.cause(vm, err)
-		}
+	r.snapshots, _ = backend.Snapshots()
+	r.nic = r.launch.NIC && backend.Caps().NIC
+	err := r.begin(ctx, backend)
+	if err != nil && r.vm != nil {
+		err = r.cause(r.vm, err)
 	}
 	r.bootErr = err
 	close(r.booted)
-	if vm != nil {
+	if r.vm != nil {
 		if err == nil {
 			select {
-			case <-vm.Done():
+			case <-r.vm.Done():
 			case <-r.killed:
 			}
 		}
-		vm.Close()
+		r.vm.Close()
 	}
 	r.finish()
 }
 
-// boot opens every file, starts the monitor, and closes the files again.
-func (r *run) boot(ctx context.Context, backend vmm.Backend) (vmm.VM, error) {
-	var files undo.Stack
-	defer files.Run()
-	open := func(name string, flag int) (*os.File, error) {
-		f, err := os.OpenFile(name, flag, 0)
-		if err == nil {
-			files.Add(func() { f.Close() })
-		}
-		return f, err
-	}
-	cfg := vmm.Config{Dir: r.dir.VMM(), Confinement: r.launch.Confinement, CPUs: r.launch.CPUs, Memory: r.launch.Memory,
-		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Console: r.console, Log: &capped{w: os.Stderr, left: monitorLog}}
-	if r.network = newNetwork(*r.launch.Assignment, backend.Caps()); r.network != nil {
-		r.network.add(&cfg)
-	}
-	var err error
-	if err = os.Mkdir(cfg.Dir, 0o700); err != nil {
-		return nil, err
-	}
-	if cfg.Kernel, err = open(r.launch.Kernel, os.O_RDONLY); err != nil {
-		return nil, err
-	}
-	if cfg.Initrd, err = open(r.launch.Initrd, os.O_RDONLY); err != nil {
-		return nil, err
-	}
-	base, err := open(r.launch.Base, os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	disk, err := open(r.launch.Assignment.Disk, os.O_RDWR)
-	if err != nil {
-		return nil, err
-	}
-	if err := own(ctx, disk); err != nil {
-		return nil, err
-	}
-	cfg.Disks = []vmm.Disk{
-		{Serial: instance.SerialBase, File: base, ReadOnly: true},
-		{Serial: instance.SerialDisk, File: disk},
-	}
-	return backend.Boot(ctx, cfg)
-}
-
-// open starts the helpers and says hello to the harness.
-func (r *run) open(ctx context.Context, vm vmm.VM) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { // a monitor that ends must not leave us waiting for a hello
-		select {
-		case <-vm.Done():
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if share := r.launch.Assignment.Workspace; share != nil {
-		channel, err := vm.Channel(ctx, vmm.PortFS)
-		if err != nil {
-			return fmt.Errorf("take the workspace's channel: %w", err)
-		}
-		defer channel.Close() // the helper has its own descriptor
-		if r.helper, err = startFS(share, confine.Rung(r.launch.Confinement), channel); err != nil {
-			return err
-		}
-		go r.watchHelper(r.helper)
-	}
-	if err := r.openNetwork(ctx, vm); err != nil {
-		return err
-	}
-	if err := r.seal(); err != nil {
-		return err
-	}
-	channel, err := vm.Channel(ctx, vmm.PortControl)
-	if err != nil {
-		return fmt.Errorf("take the control channel: %w", err)
-	}
-	r.link, err = guest.Open(ctx, channel)
+// begin is what comes before the start, by the kind of the run.
+func (r *run) begin(ctx context.Context, backend vmm.Backend) error {
 	switch {
-	case err == nil:
-		return nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("the guest did not answer within %s", r.launch.BootTimeout)
+	case r.launch.Save != "":
+		return r.makeTemplate(ctx, backend)
+	case r.launch.Assignment == nil:
+		return r.rehearse(ctx, backend)
 	}
-	return err
+	return r.boot(ctx, backend)
 }
 
 // lastMoment is how long the end of a VM may take to be seen, after the end of one of
@@ -205,8 +139,8 @@ const lastMoment = 500 * time.Millisecond
 func (r *run) cause(vm vmm.VM, err error) error {
 	select {
 	case <-vm.Done():
-		if vm.Err() != nil {
-			return vm.Err()
+		if ended := vm.Err(); ended != nil && !errors.Is(ended, vmm.ErrClosed) {
+			return ended
 		}
 	case <-r.killed:
 	case <-time.After(lastMoment):
@@ -271,7 +205,10 @@ func (r *run) shutdown(grace time.Duration) {
 		return
 	}
 	defer r.vm.Close()
-	if r.bootErr != nil {
+	r.mu.Lock()
+	free := r.owner == nil
+	r.mu.Unlock()
+	if r.bootErr != nil || free { // nothing of anybody's is in it
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace+shutdownSlack)
@@ -294,16 +231,18 @@ func (r *run) finish() {
 	if r.link != nil {
 		r.link.Close()
 	}
-	r.helper.stop()
-	r.net.stop()
+	r.detach()
 	exit := r.verdict()
 	r.mu.Lock()
 	first := r.start == started && r.main == nil
+	log := r.log
 	r.mu.Unlock()
-	if first || exit.Error != "" {
-		r.log.System(fmt.Sprintf("%s: %s", exit.Reason, exit.Error))
+	if log != nil {
+		if first || exit.Error != "" {
+			log.System(fmt.Sprintf("%s: %s", exit.Reason, exit.Error))
+		}
+		log.Close()
 	}
-	r.log.Close()
 	if err := writeExit(r.dir, exit); err != nil {
 		slog.Error("cannot keep the exit", "error", err)
 	}
@@ -313,8 +252,19 @@ func (r *run) finish() {
 	close(r.ended)
 }
 
-// ready waits for the boot and for nothing else.
-func (r *run) ready(ctx context.Context) error {
+// reach waits until the VM is an instance's and takes its start or has had it.
+func (r *run) reach(ctx context.Context) error {
+	r.mu.Lock()
+	free := r.owner == nil
+	r.mu.Unlock()
+	if free {
+		return fault.New(fault.WrongState, "", "reach the VM", "it is no instance's")
+	}
+	return r.waiting(ctx)
+}
+
+// waiting waits until the VM waits for its start, and for nothing else.
+func (r *run) waiting(ctx context.Context) error {
 	select {
 	case <-r.booted:
 	case <-ctx.Done():

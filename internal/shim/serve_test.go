@@ -178,7 +178,7 @@ func TestAfterTheEnd(t *testing.T) {
 	w := begin(t, on(wire.OpStart, command(wire.Exit{}, "", "")), nil)
 	w.mustStart(false)
 	w.exit()
-	if err := w.run.ready(t.Context()); !fault.Is(err, fault.WrongState) || !strings.Contains(err.Error(), "has ended") {
+	if err := w.run.reach(t.Context()); !fault.Is(err, fault.WrongState) || !strings.Contains(err.Error(), "has ended") {
 		t.Errorf("the shim: %v", err)
 	}
 	if _, err := w.client.Dial(t.Context(), 80, 0); !fault.Is(err, fault.WrongState) {

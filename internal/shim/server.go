@@ -103,7 +103,7 @@ func toWire(err error) *wire.Error {
 // freeze stops or continues the VM's processors. After a pause the guest's clock
 // is behind by its length, and is set.
 func (r *run) freeze(ctx context.Context, pause bool) error {
-	if err := r.ready(ctx); err != nil {
+	if err := r.reach(ctx); err != nil {
 		return err
 	}
 	act := r.vm.Resume
@@ -133,7 +133,7 @@ func (r *run) setClock() {
 
 // serveDial joins the connection to a port of the guest.
 func (r *run) serveDial(ctx context.Context, conn *net.UnixConn, dial wire.Dial) error {
-	if err := r.ready(ctx); err != nil {
+	if err := r.reach(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dial.Wait+requestTimeout)
@@ -156,20 +156,23 @@ func (r *run) serveStats(conn net.Conn) error {
 	if isDone(r.booted) && r.vm != nil {
 		stats.CPU, _ = cpuTime(r.vm.PID())
 		stats.Memory = append(stats.Memory, sizeOf("vmm", r.vm.PID()))
-		if r.helper != nil {
-			stats.Memory = append(stats.Memory, sizeOf("fs", r.helper.cmd.Process.Pid))
+		r.mu.Lock()
+		fs, net, network := r.helper, r.net, r.network
+		r.mu.Unlock()
+		if fs != nil {
+			stats.Memory = append(stats.Memory, sizeOf("fs", fs.cmd.Process.Pid))
 		}
-		if r.net != nil {
-			stats.Memory = append(stats.Memory, sizeOf("net", r.net.cmd.Process.Pid))
+		if net != nil {
+			stats.Memory = append(stats.Memory, sizeOf("net", net.cmd.Process.Pid))
 		}
-		stats.Net = r.network.stats()
+		stats.Net = network.stats()
 	}
 	return answer(conn, reply{Stats: &stats})
 }
 
 // serveExec runs one more process, for as long as its client stays.
 func (r *run) serveExec(ctx context.Context, conn *net.UnixConn, spec wire.Process) error {
-	if err := r.ready(ctx); err != nil {
+	if err := r.reach(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, execTimeout)
@@ -200,43 +203,20 @@ func (r *run) serveExec(ctx context.Context, conn *net.UnixConn, spec wire.Proce
 // serveStart runs the instance's command. Attached, the connection is the
 // command's stream; it may go away without hurting the command.
 func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instance.Boots) error {
-	r.mu.Lock()
-	if r.start != notStarted {
-		r.mu.Unlock()
-		return fault.New(fault.WrongState, "", "start the command", "this run was started before")
-	}
-	r.start = starting
-	r.mu.Unlock()
-	secrets := map[string]string{}
-	for _, name := range boots.Secrets {
-		secrets[name] = boots.Start.BaseEnv[name]
-	}
-	r.log.Redact(secrets)
-	begin := time.Now()
-	if err := r.ready(ctx); err != nil {
+	asked := time.Now()
+	if err := r.claim(boots); err != nil {
 		return err
 	}
-	ready := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, r.launch.BootTimeout)
-	defer cancel()
-	boots.Start.Network = r.network.guest()
-	boots.Start.Clock = wire.Clock{UnixNano: time.Now().UnixNano()}
-	process, stages, err := r.link.Start(ctx, boots.Start)
+	process, stages, err := r.begun(ctx, boots)
 	boots.Start = wire.Start{} // the environment may hold secrets
 	if err != nil {
-		r.fail(fault.As(err).Why)
-		r.vm.Close()
-		<-r.ended
 		return err
 	}
 	r.mu.Lock()
 	r.start = started
+	stages = within(r.phases.since(asked), stages)
 	r.mu.Unlock()
 	go r.attend()
-	if stages == nil {
-		stages = wire.Stages{}
-	}
-	stages["boot"], stages["start"] = ready.Sub(begin), time.Since(ready)
 	if err := answer(conn, reply{Stages: stages}); err != nil || !boots.Attached {
 		process.Send(wire.FrameStdinEOF, nil)
 		go r.follow(process, nil)

@@ -20,7 +20,7 @@ func TestStray(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r := newRun(instance.Launch{Assignment: &instance.Assignment{}}, nil)
+			r := newRun(instance.Launch{})
 			r.stray(socket)
 			if err := takeAway(socket); err != nil {
 				t.Fatal(err)
@@ -38,7 +38,7 @@ func TestStrayEndsWithItsRun(t *testing.T) {
 	if err := os.WriteFile(socket, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(instance.Launch{Assignment: &instance.Assignment{}}, nil)
+	r := newRun(instance.Launch{})
 	close(r.ended)
 	r.lookAfter(socket, nil, nil)
 	if isDone(r.killed) {

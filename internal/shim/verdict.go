@@ -19,6 +19,8 @@ func (r *run) verdict() instance.Exit {
 	}
 	message, panicked := r.console.Panicked()
 	switch {
+	case r.saved:
+		exit.Reason = instance.Saved
 	case r.asked != "":
 		exit.Reason = r.asked
 	case r.main != nil && r.main.OOM:

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"aegis/internal/instance"
-	"aegis/internal/vmm"
 	"aegis/internal/wire"
 )
 
@@ -14,7 +13,10 @@ import (
 func (r *run) watch(conn *net.UnixConn) error {
 	untold := newNews()
 	r.mu.Lock()
-	status := instance.RunStatus{Instance: r.launch.Assignment.Instance, Started: r.start == started, Paused: r.paused, PID: os.Getpid(), Lease: r.lease}
+	status := instance.RunStatus{Ready: r.ready, Started: r.start == started, Paused: r.paused, PID: os.Getpid(), Lease: r.lease}
+	if r.owner != nil {
+		status.Instance = r.owner.Instance
+	}
 	r.watchers[untold] = struct{}{}
 	r.mu.Unlock()
 	defer func() {
@@ -60,33 +62,28 @@ const (
 	busyShare   = 0.04
 )
 
-// sample reports whenever the guest uses its processors above noise. The returned
-// function ends it.
-func (r *run) sample(vm vmm.VM) func() {
-	quit := make(chan struct{})
-	go func() {
-		ticker := time.NewTicker(sampleEvery)
-		defer ticker.Stop()
-		last, _ := cpuTime(vm.PID())
-		lastAt := time.Now()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-ticker.C:
-			}
-			used, err := cpuTime(vm.PID())
-			if err != nil {
-				return
-			}
-			now := time.Now()
-			if share := float64(used-last) / float64(now.Sub(lastAt)); share > busyShare {
-				r.broadcast(instance.Report{Busy: true})
-			}
-			last, lastAt = used, now
+// sample reports whenever the guest uses its processors above noise, to its end.
+func (r *run) sample() {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	last, _ := cpuTime(r.vm.PID())
+	lastAt := time.Now()
+	for {
+		select {
+		case <-r.vm.Done():
+			return
+		case <-ticker.C:
 		}
-	}()
-	return func() { close(quit) }
+		used, err := cpuTime(r.vm.PID())
+		if err != nil {
+			return
+		}
+		now := time.Now()
+		if share := float64(used-last) / float64(now.Sub(lastAt)); share > busyShare {
+			r.broadcast(instance.Report{Busy: true})
+		}
+		last, lastAt = used, now
+	}
 }
 
 // broadcast never waits for a watcher.
