@@ -7,3 +7,7 @@ var ErrClosed = errors.New("the VM was closed")
 
 // ErrEnded is what a VM's methods answer when its monitor has ended by itself.
 var ErrEnded = errors.New("the VM has ended")
+
+// ErrTemplate is in Restore's error when the template is to blame, so that no other
+// Restore will do better: it is of another host's clock, damaged, or gone.
+var ErrTemplate = errors.New("the template can't be used")

@@ -19,6 +19,9 @@ type plan struct {
 	kernel  int
 	initrd  int
 	console int
+	control int     // QMP
+	ram     *ramArg // nil: anonymous
+	waits   bool    // for a template's state, instead of booting a kernel
 	ports   []portArg
 	disks   []diskArg
 	nic     *nicArg
@@ -38,8 +41,18 @@ type nicArg struct {
 
 type diskArg struct {
 	serial   string
-	fd       int
+	fd       int // noFile: zeros
 	readOnly bool
+}
+
+// noFile stands for a descriptor that there is not.
+const noFile = -1
+
+// ramArg is the guest's memory in a file. Shared is a template that is being made;
+// else what the guest writes stays the VM's own.
+type ramArg struct {
+	fd     int
+	shared bool
 }
 
 // command is the monitor's arguments. Nothing in it is secret: any user of the
@@ -54,9 +67,10 @@ func (p plan) command() []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-global", "virtio-mmio.force-legacy=false",
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-		"-kernel", fdPath(p.kernel), "-initrd", fdPath(p.initrd), "-append", p.append(),
 		"-chardev", fmt.Sprintf("socket,id=console,fd=%d", p.console), "-serial", "chardev:console",
+		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", p.control), "-mon", "chardev=control,mode=control",
 	}
+	args = append(args, p.start()...)
 	if len(p.ports) > 0 {
 		// Port 0 of the device is kept for a console (virtio 1.2, 5.3.2).
 		args = append(args, "-device", fmt.Sprintf("virtio-serial-device,max_ports=%d", len(p.ports)+1))
@@ -69,10 +83,9 @@ func (p plan) command() []string {
 	// Where the host's disk is full the guest is told: by default QEMU would stop it
 	// until somebody who has a monitor lets it go on.
 	for i, disk := range p.disks {
+		args = append(args, disk.file(i)...)
 		args = append(args,
-			"-add-fd", fmt.Sprintf("set=%d,fd=%d", i, disk.fd),
-			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,"+
-				"file.driver=file,file.filename=/dev/fdset/%d,file.discard=unmap", i, onOff(disk.readOnly), i),
+			"-blockdev", fmt.Sprintf("driver=raw,node-name=%s,read-only=%s,discard=unmap,file=%s", diskNode(i), onOff(disk.readOnly), fileNode(i, 0)),
 			"-device", fmt.Sprintf("virtio-blk-device,drive=disk%d,serial=%s,werror=report,rerror=report", i, disk.serial))
 	}
 	if p.nic != nil {
@@ -83,10 +96,47 @@ func (p plan) command() []string {
 	return args
 }
 
+// start is what the VM begins with: a kernel, or a template.
+func (p plan) start() []string {
+	var args []string
+	if p.ram != nil {
+		args = []string{"-object", fmt.Sprintf("memory-backend-file,id=ram,size=%dM,mem-path=%s,share=%s",
+			p.memory>>20, fdPath(p.ram.fd), onOff(p.ram.shared))}
+	}
+	if p.waits {
+		return append(args, "-incoming", "defer")
+	}
+	return append(args, "-kernel", fdPath(p.kernel), "-initrd", fdPath(p.initrd), "-append", p.append())
+}
+
+// zeros is the size in bytes of a disk without a file: a guest looks for partitions.
+const zeros = 1 << 20
+
+// file is what is behind the ith disk at first.
+func (d diskArg) file(i int) []string {
+	if d.fd == noFile {
+		return []string{"-blockdev", fmt.Sprintf("driver=null-co,node-name=%s,read-only=%s,read-zeroes=on,size=%d", fileNode(i, 0), onOff(d.readOnly), zeros)}
+	}
+	return []string{
+		"-add-fd", fmt.Sprintf("set=%d,fd=%d", i, d.fd),
+		"-blockdev", fmt.Sprintf("driver=file,node-name=%s,read-only=%s,discard=unmap,filename=/dev/fdset/%d", fileNode(i, 0), onOff(d.readOnly), i),
+	}
+}
+
+// diskNode is the name of the ith disk's block node, which lasts.
+func diskNode(i int) string { return fmt.Sprintf("disk%d", i) }
+
+// fileNode is the name of what is behind the ith disk, after n replacements.
+func fileNode(i, n int) string { return fmt.Sprintf("file%d.%d", i, n) }
+
 // machine keeps guest memory out of core dumps. The option ROMs are not needed to
 // load a kernel, until QEMU 10, which boots none without them.
 func (p plan) machine() string {
-	return "microvm,x-option-roms=" + onOff(p.major >= 10) + ",rtc=on,acpi=on,dump-guest-core=off,mem-merge=off"
+	m := "microvm,x-option-roms=" + onOff(p.major >= 10) + ",rtc=on,acpi=on,dump-guest-core=off,mem-merge=off"
+	if p.ram != nil {
+		m += ",memory-backend=ram"
+	}
+	return m
 }
 
 // accelerator bounds what QEMU keeps of translated code, in MiB: by default 1 GiB,
@@ -133,15 +183,15 @@ func onOff(b bool) string {
 }
 
 // newPlan numbers the descriptors: pass gives the number that a file will have in
-// the monitor. ends are the monitor's sides of cfg.Ports, and of the NIC behind them.
-func newPlan(cfg vmm.Config, console *os.File, ends []*os.File, pass func(*os.File) int) plan {
+// the monitor, and noFile for none. ends are the monitor's sides of cfg.Ports, and of
+// the NIC behind them.
+func newPlan(cfg vmm.Config, ends []*os.File, pass func(*os.File) int) plan {
 	p := plan{
-		cpus:    cfg.CPUs,
-		memory:  cfg.Memory,
-		kernel:  pass(cfg.Kernel),
-		initrd:  pass(cfg.Initrd),
-		console: pass(console),
-		args:    cfg.Args,
+		cpus:   cfg.CPUs,
+		memory: cfg.Memory,
+		kernel: pass(cfg.Kernel),
+		initrd: pass(cfg.Initrd),
+		args:   cfg.Args,
 	}
 	for i, port := range cfg.Ports {
 		p.ports = append(p.ports, portArg{port.Name, pass(ends[i])})

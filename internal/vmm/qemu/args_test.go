@@ -30,8 +30,8 @@ func TestCommand(t *testing.T) {
 		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS},
 		Disks: []vmm.Disk{{Serial: "base", ReadOnly: true}, {Serial: "disk"}},
 		NIC:   &vmm.NIC{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 65520},
-	}, nil, make([]*os.File, 3), func(*os.File) int { next++; return next })
-	p.accel, p.major, p.tscKHz = TCG, 7, 2300000
+	}, make([]*os.File, 3), func(*os.File) int { next++; return next })
+	p.accel, p.major, p.tscKHz, p.console, p.control = TCG, 7, 2300000, 11, 12
 	args := p.command()
 	for _, want := range []struct {
 		flag string
@@ -41,9 +41,10 @@ func TestCommand(t *testing.T) {
 		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=multi,tb-size=128"}, {"-cpu", 0, "max"},
 		{"-m", 0, "300M"}, {"-smp", 0, "2"}, {"-kernel", 0, "/proc/self/fd/3"}, {"-initrd", 0, "/proc/self/fd/4"},
 		{"-append", 0, "no_timer_check tsc_early_khz=2300000 tsc=reliable a=b"},
-		{"-chardev", 0, "socket,id=console,fd=5"},
-		{"-chardev", 2, "socket,id=port1,fd=7"}, {"-device", 2, "chardev=port1,nr=2,name=aegis.fs"},
-		{"-add-fd", 1, "set=1,fd=10"}, {"-netdev", 0, "addr.type=fd,addr.str=8"}, {"-device", 5, "mac=02:00:00:00:00:01,host_mtu=65520"}, {"-blockdev", 0, "read-only=on"}, {"-blockdev", 1, "read-only=off"},
+		{"-chardev", 0, "socket,id=console,fd=11"}, {"-chardev", 1, "socket,id=control,fd=12"}, {"-mon", 0, "chardev=control,mode=control"},
+		{"-chardev", 3, "socket,id=port1,fd=6"}, {"-device", 2, "chardev=port1,nr=2,name=aegis.fs"},
+		{"-add-fd", 1, "set=1,fd=9"}, {"-netdev", 0, "addr.type=fd,addr.str=7"}, {"-device", 5, "mac=02:00:00:00:00:01,host_mtu=65520"},
+		{"-blockdev", 0, "driver=file,node-name=file0.0,read-only=on"}, {"-blockdev", 1, "driver=raw,node-name=disk0,read-only=on"}, {"-blockdev", 3, "driver=raw,node-name=disk1,read-only=off"},
 		{"-device", 4, "drive=disk1,serial=disk,werror=report"},
 	} {
 		if got := after(args, want.flag, want.n); !strings.Contains(got, want.text) {
@@ -71,7 +72,7 @@ func TestCheckRefuses(t *testing.T) {
 		return vmm.Config{Kernel: f, Initrd: f, CPUs: 1, Memory: 256 << 20,
 			Ports: []vmm.Port{vmm.PortControl}, Disks: []vmm.Disk{{Serial: "base", File: f}}}
 	}
-	if err := check(good()); err != nil {
+	if err := checkBoot(good()); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*vmm.Config){
@@ -90,11 +91,10 @@ func TestCheckRefuses(t *testing.T) {
 		"port twice":          func(c *vmm.Config) { c.Ports = append(c.Ports, c.Ports[0]) },
 		"option in a serial":  func(c *vmm.Config) { c.Disks[0].Serial = "a,b=c" },
 		"serial too long":     func(c *vmm.Config) { c.Disks[0].Serial = strings.Repeat("a", 21) },
-		"disk without file":   func(c *vmm.Config) { c.Disks[0].File = nil },
 	} {
 		cfg := good()
 		spoil(&cfg)
-		if check(cfg) == nil {
+		if checkBoot(cfg) == nil {
 			t.Errorf("%s is not refused", name)
 		}
 	}

@@ -39,6 +39,7 @@ func (b *Backend) Caps() vmm.Caps {
 		Accelerator: string(accel),
 		Hardware:    accel == KVM,
 		NIC:         true,
+		Snapshots:   true,
 		MaxCPUs:     maxCPUs,
 		MinMemory:   minMemory,
 	}
@@ -58,6 +59,3 @@ func (b *Backend) Probe(ctx context.Context) error {
 	_, err = bin.version(ctx)
 	return err
 }
-
-// Snapshots implements vmm.Backend; there are none yet.
-func (b *Backend) Snapshots() (vmm.Snapshotter, bool) { return nil, false }

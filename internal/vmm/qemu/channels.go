@@ -22,17 +22,11 @@ func newChannels() *channels { return &channels{conns: map[string]*net.UnixConn{
 
 // add makes a port's stream and returns the monitor's end.
 func (c *channels) add(port vmm.Port) (*os.File, error) {
-	host, end, err := pair(port.Name)
+	conn, end, err := connPair(port.Name)
 	if err != nil {
 		return nil, err
 	}
-	defer host.Close()
-	conn, err := net.FileConn(host) // duplicates the descriptor
-	if err != nil {
-		end.Close()
-		return nil, fmt.Errorf("use port %q: %w", port.Name, err)
-	}
-	c.conns[port.Name] = conn.(*net.UnixConn) // a socketpair of AF_UNIX is nothing else
+	c.conns[port.Name] = conn
 	return end, nil
 }
 
@@ -61,6 +55,21 @@ func (c *channels) close() {
 			c.conns[name] = nil
 		}
 	}
+}
+
+// connPair is pair, with our end as a connection.
+func connPair(name string) (*net.UnixConn, *os.File, error) {
+	near, far, err := pair(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer near.Close()
+	conn, err := net.FileConn(near) // duplicates the descriptor
+	if err != nil {
+		far.Close()
+		return nil, nil, fmt.Errorf("use the socket pair for %q: %w", name, err)
+	}
+	return conn.(*net.UnixConn), far, nil // a socketpair of AF_UNIX is nothing else
 }
 
 // pair makes a connected pair of stream sockets. The first is non-blocking, ours;

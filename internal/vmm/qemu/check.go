@@ -13,11 +13,17 @@ var (
 	portPattern   = regexp.MustCompile(`^[a-z0-9.-]{1,60}$`)
 )
 
+// checkBoot refuses what can't be booted.
+func checkBoot(cfg vmm.Config) error {
+	if cfg.Kernel == nil || cfg.Initrd == nil {
+		return fmt.Errorf("a VM needs a kernel and an initramfs")
+	}
+	return check(cfg)
+}
+
 // check refuses a configuration that QEMU would refuse later or misread.
 func check(cfg vmm.Config) error {
 	switch {
-	case cfg.Kernel == nil || cfg.Initrd == nil:
-		return fmt.Errorf("a VM needs a kernel and an initramfs")
 	case cfg.CPUs < 1 || cfg.CPUs > maxCPUs:
 		return fmt.Errorf("%d processors are not between 1 and %d", cfg.CPUs, maxCPUs)
 	case cfg.Memory < minMemory || cfg.Memory%(1<<20) != 0:
@@ -35,8 +41,8 @@ func check(cfg vmm.Config) error {
 	}
 	serials := map[string]bool{}
 	for _, disk := range cfg.Disks {
-		if disk.File == nil || !serialPattern.MatchString(disk.Serial) || serials[disk.Serial] {
-			return fmt.Errorf("disk %q has no file, is not a name, or there twice", disk.Serial)
+		if !serialPattern.MatchString(disk.Serial) || serials[disk.Serial] {
+			return fmt.Errorf("disk %q is not a name, or there twice", disk.Serial)
 		}
 		serials[disk.Serial] = true
 	}

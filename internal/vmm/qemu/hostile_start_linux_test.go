@@ -34,7 +34,8 @@ func startHostile(t *testing.T, rung confine.Rung, a *aims) *monitor {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return firstFD + len(cmd.ExtraFiles) - 1
 	}
-	p := newPlan(cfg, end(), []*os.File{end(), end(), end()}, pass)
+	p := newPlan(cfg, []*os.File{end(), end(), end()}, pass)
+	p.console, p.control = pass(end()), pass(end())
 	p.accel, p.major = TCG, 7
 	ours, theirs := sockets(t)
 	cmd.Args = append(append(cmd.Args, p.command()...), "-S",

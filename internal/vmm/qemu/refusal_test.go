@@ -46,8 +46,8 @@ func TestMonitorInheritsNothing(t *testing.T) {
 	vm := bootAnything(t, qemu.New(qemu.TCG))
 	<-vm.Done()
 	said := vm.Err().Error()
-	if n := strings.Count(said, "socket:"); n != 2 { // console and one port
-		t.Errorf("the monitor has %d sockets, not 2: %s", n, said)
+	if n := strings.Count(said, "socket:"); n != 3 { // console, control and one port
+		t.Errorf("the monitor has %d sockets, not 3: %s", n, said)
 	}
 	if !strings.HasSuffix(said, "; 0") {
 		t.Errorf("the monitor has our environment: %s", said)

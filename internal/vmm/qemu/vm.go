@@ -2,30 +2,49 @@ package qemu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 
 	"aegis/internal/vmm"
 )
 
-// machine is one running QEMU. Lock order: pausing, then mu.
+// machine is one running QEMU. Lock order: replacing, pausing, then mu.
 type machine struct {
-	proc     *process
-	channels *channels
-	console  *stream
-	stderr   *stream
-	done     chan struct{}
+	proc      *process
+	channels  *channels
+	control   *qmp
+	console   *stream
+	stderr    *stream
+	template  string      // Config.Template
+	tscKHz    int         // as the guest's kernel was told
+	migration chan string // how a migration ended
+	done      chan struct{}
+
+	replacing sync.Mutex // one Replace at a time
+	disks     []drive
 
 	pausing sync.Mutex // one Pause or Resume at a time
 
 	mu     sync.Mutex
+	paused bool
 	closed bool
-	err    error // set before done is closed
+	reason string // of the end, by QEMU's event
+	err    error  // set before done is closed
 }
 
-func newMachine(proc *process, channels *channels, console, stderr *stream) *machine {
-	m := &machine{proc: proc, channels: channels, console: console, stderr: stderr, done: make(chan struct{})}
+func newMachine(proc *process, cfg vmm.Config, w *wires) *machine {
+	m := &machine{
+		proc: proc, channels: w.channels, console: relay(w.console, sink(cfg.Console)), stderr: relay(w.stderr, sink(cfg.Log)),
+		template: cfg.Template, tscKHz: w.plan.tscKHz, disks: newDrives(cfg),
+		migration: make(chan string, 1), done: make(chan struct{}),
+	}
+	m.control = newQMP(w.control, m.event)
+	// Without it QEMU takes no other command. It is not waited for, and a QEMU that
+	// can't take it ends.
+	m.control.post(command{Execute: "qmp_capabilities"})
 	go m.watch()
 	return m
 }
@@ -36,6 +55,7 @@ func (m *machine) watch() {
 	<-m.proc.exited
 	<-m.console.done
 	<-m.stderr.done
+	<-m.control.broken
 	m.channels.close()
 	m.mu.Lock()
 	m.err = m.cause()
@@ -48,8 +68,10 @@ func (m *machine) cause() error {
 	switch {
 	case m.closed:
 		return vmm.ErrClosed
-	case m.proc.state.Success():
+	case m.proc.state.Success() && !slices.Contains(byHost, m.reason):
 		return nil
+	case m.proc.state.Success():
+		return fmt.Errorf("qemu ended by %s", m.reason)
 	}
 	if last := m.stderr.last(); last != "" {
 		return fmt.Errorf("qemu ended with %s: %s", m.proc.state, last)
@@ -79,6 +101,7 @@ func (m *machine) Pause(ctx context.Context) error {
 		}
 		return fmt.Errorf("pause: %w", err)
 	}
+	m.setPaused(true)
 	return nil
 }
 
@@ -92,8 +115,31 @@ func (m *machine) Resume(ctx context.Context) error {
 	if err := m.proc.cont(); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
+	m.setPaused(false)
 	return nil
 }
+
+func (m *machine) setPaused(paused bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.paused = paused
+}
+
+// running is nil while the process runs and is not paused.
+func (m *machine) running() error {
+	if err := m.ended(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.paused {
+		return errPaused
+	}
+	return nil
+}
+
+// errPaused refuses what a stopped process can't answer.
+var errPaused = errors.New("the VM is paused")
 
 // ended is nil while the process may run.
 func (m *machine) ended() error {

@@ -28,7 +28,7 @@ func run() error {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
 		}
 	}
-	if err := loadModules(); err != nil {
+	if err := loadModules("order"); err != nil {
 		return err
 	}
 	fmt.Println("init: modules loaded")
@@ -48,8 +48,8 @@ func run() error {
 		DropDisk: dropDisk, Frames: frames, Remember: remember, Recall: recall})
 }
 
-func loadModules() error {
-	order, err := os.ReadFile("/modules/order")
+func loadModules(list string) error {
+	order, err := os.ReadFile("/modules/" + list)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ func dropDisk(serial string) (int64, error) {
 
 // frames sends back every frame of the suite's type that the network device gets.
 func frames() error {
+	if err := loadModules("order.net"); err != nil {
+		return err
+	}
 	link, err := net.InterfaceByIndex(2) // 1 is the loopback
 	if err != nil {
 		return err

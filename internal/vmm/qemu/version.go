@@ -1,0 +1,81 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"aegis/internal/vmm"
+)
+
+// Version implements vmm.Snapshotter. The clock's rate is not in it, for no two
+// measurements agree to the last digit: Restore compares it with the template's.
+func (s snapshotter) Version(ctx context.Context) (string, error) {
+	bin, err := find(runtime.GOARCH)
+	if err != nil {
+		return "", err
+	}
+	major, err := bin.version(ctx)
+	if err != nil {
+		return "", err
+	}
+	build, err := bin.build()
+	if err != nil {
+		return "", fmt.Errorf("tell QEMU's build: %w", err)
+	}
+	cpu, err := processor("/proc/cpuinfo")
+	if err != nil {
+		return "", fmt.Errorf("tell the processor: %w", err)
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n%s\n%s\n%s\n", format, build, cpu, strings.Join(canon(s.b.accel(), major), "\x00"))
+	return fmt.Sprintf("qemu-%d-%s", major, hex.EncodeToString(h.Sum(nil)[:16])), nil
+}
+
+// build tells one build of the emulator from another without reading its 20 MB.
+func (b binary) build() (string, error) {
+	info, err := os.Stat(string(b))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s %d %d", string(b), info.Size(), info.ModTime().UnixNano()), nil
+}
+
+// canon is the command line of a fixed machine with every kind of device: it changes
+// when this package begins to build others, whose state does not fit.
+func canon(accel Accel, major int) []string {
+	p := newPlan(vmm.Config{CPUs: 1, Memory: minMemory, Ports: []vmm.Port{vmm.PortControl}, NIC: &vmm.NIC{},
+		Disks: []vmm.Disk{{Serial: "a", ReadOnly: true}, {Serial: "b"}}}, make([]*os.File, 2), func(*os.File) int { return noFile })
+	p.accel, p.major, p.ram = accel, major, &ramArg{noFile, true}
+	return p.command()
+}
+
+// processor is the first processor's entry of a file like /proc/cpuinfo, without what
+// changes from one moment to the next. All of a host's are taken to be alike.
+func processor(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if err != nil {
+		return "", err
+	}
+	first, _, _ := bytes.Cut(text, []byte("\n\n"))
+	var out []string
+	for line := range strings.Lines(string(first)) {
+		switch name, _, _ := strings.Cut(line, "\t"); name {
+		case "cpu MHz", "bogomips", "processor", "apicid", "initial apicid", "core id", "physical id":
+		default:
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, ""), nil
+}
