@@ -37,7 +37,8 @@ func (b *Backend) restore(ctx context.Context, dir string, cfg vmm.Config) (*mac
 	cfg.Kernel, cfg.Initrd, cfg.Args, cfg.Template = nil, nil, nil, ""
 	var state int
 	m, err := b.spawn(ctx, cfg, func(p *plan, pass func(*os.File) int) {
-		p.ram, p.waits, state = &ramArg{pass(t.ram), false}, true, pass(t.state)
+		p.ram, p.waits, p.major = &ramArg{pass(t.ram), false}, true, t.manifest.Major
+		state = pass(t.state)
 	})
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func (m *machine) describe(state *os.File) (manifest, error) {
 	}
 	sum, err := digest(state)
 	return manifest{Format: format, RAM: ramInfo.Size(), RAMTime: ramInfo.ModTime().UnixNano(),
-		State: stateInfo.Size(), StateSum: sum, TSC: m.tscKHz}, err
+		State: stateInfo.Size(), StateSum: sum, TSC: m.tscKHz, Major: m.major}, err
 }
 
 // publish writes the manifest, at once or not at all.

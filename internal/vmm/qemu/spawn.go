@@ -49,10 +49,6 @@ func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*plan,
 	if err != nil {
 		return nil, err
 	}
-	major, err := bin.version(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var w wires
 	defer func() { w.failed.Run() }()
 	defer func() { w.far.Run() }()
@@ -60,11 +56,14 @@ func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*plan,
 	if err != nil {
 		return nil, err
 	}
-	w.plan.accel, w.plan.major = b.accel(), major
+	w.plan.accel = b.accel()
 	if special != nil {
 		special(&w.plan, w.files.pass)
 	}
-	if !w.plan.waits {
+	if !w.plan.waits { // else the template knows, and asking takes 30 ms
+		if w.plan.major, err = bin.version(ctx); err != nil {
+			return nil, err
+		}
 		w.plan.tscKHz = tscKHz()
 	}
 	cmd := exec.Command(string(bin))

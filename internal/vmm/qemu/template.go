@@ -29,6 +29,7 @@ type manifest struct {
 	State    int64  `json:"state"`     // bytes
 	StateSum string `json:"state_sum"` // SHA-256, hexadecimal
 	TSC      int    `json:"tsc"`       // kHz; the guest counts time by it
+	Major    int    `json:"major"`     // of QEMU's version
 }
 
 // format is the manifest's and the command line's: a template of another is useless.

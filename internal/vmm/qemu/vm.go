@@ -20,6 +20,7 @@ type machine struct {
 	stderr    *stream
 	template  string      // Config.Template
 	tscKHz    int         // as the guest's kernel was told
+	major     int         // of QEMU's version
 	migration chan string // how a migration ended
 	done      chan struct{}
 
@@ -38,7 +39,7 @@ type machine struct {
 func newMachine(proc *process, cfg vmm.Config, w *wires) *machine {
 	m := &machine{
 		proc: proc, channels: w.channels, console: relay(w.console, sink(cfg.Console)), stderr: relay(w.stderr, sink(cfg.Log)),
-		template: cfg.Template, tscKHz: w.plan.tscKHz, disks: newDrives(cfg),
+		template: cfg.Template, tscKHz: w.plan.tscKHz, major: w.plan.major, disks: newDrives(cfg),
 		migration: make(chan string, 1), done: make(chan struct{}),
 	}
 	m.control = newQMP(w.control, m.event)
