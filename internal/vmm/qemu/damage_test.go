@@ -56,7 +56,7 @@ func TestStateThatQEMUCannotRead(t *testing.T) {
 // vouch writes a state and a manifest that fits.
 func vouch(t *testing.T, dir string, state []byte) {
 	t.Helper()
-	path := filepath.Join(dir, "template.json")
+	path := filepath.Join(dir, "qemu.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

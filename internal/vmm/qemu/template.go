@@ -15,9 +15,9 @@ import (
 
 // The files of a template, in its directory.
 const (
-	ramFile      = "ram"           // the guest's memory, mapped by every clone
-	stateFile    = "state"         // the devices, as QEMU's migration writes them
-	manifestFile = "template.json" // a manifest; written last, so that it makes the template
+	ramFile      = "ram"       // the guest's memory, mapped by every clone
+	stateFile    = "state"     // the devices, as QEMU's migration writes them
+	manifestFile = "qemu.json" // a manifest; written last, so that it makes the template
 )
 
 // manifest is what Restore checks. The memory is too large to be read each time, so
