@@ -3,8 +3,8 @@
 //
 // It owns the monitor's process: its command line, descriptors, life and death.
 // The shim boots VMs with it, the daemon only probes. It never reads what comes
-// over a channel, never opens a file of a guest (the caller passes open ones),
-// and makes no network device yet.
+// over a channel but the control connection's, never opens a file of a guest (the
+// caller passes open ones), and listens on no socket.
 //
 // To boot a guest:
 //
@@ -24,6 +24,11 @@
 // finds a disk by /sys/block/vdX/serial. It ends the VM by reboot(2) with
 // LINUX_REBOOT_CMD_POWER_OFF or _RESTART; a kernel panic ends it too.
 //
-// There is no control connection (QMP) yet: args.go is where its chardev belongs
-// and vm.go where its client does.
+// A template is three files in one directory: the guest's memory, which the VM that
+// was booted with Config.Template has mapped from the start (so that Save need not
+// write it), the devices' state by QEMU's migration, and a manifest. A clone maps the
+// memory privately and reads the state from a descriptor.
+//
+// QEMU is told what to do over a socket pair of its own (qmp.go). What it says there is
+// read as a guest's words: QEMU may have been taken over.
 package qemu
