@@ -40,17 +40,22 @@ func (m *machine) event(name string, data json.RawMessage) {
 
 // migrated waits for the end of the migration that was begun.
 func (m *machine) migrated(ctx context.Context) error {
+	var status string
 	select {
-	case status := <-m.migration:
-		if status != "completed" {
-			return errors.New("the migration failed")
-		}
-		return nil
+	case status = <-m.migration:
 	case <-m.control.broken:
-		return m.control.err
+		select { // it may have been told before
+		case status = <-m.migration:
+		default:
+			return m.control.err
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if status != "completed" {
+		return errors.New("the migration failed")
+	}
+	return nil
 }
 
 // lastMoment bounds the wait for the end of a monitor whose connection broke.
