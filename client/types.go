@@ -72,6 +72,7 @@ type Exit struct {
 type Wake struct {
 	At     time.Time          `json:"at"`
 	From   string             `json:"from" enum:"STOPPED,PAUSED"`
+	Origin string             `json:"origin,omitempty" enum:"pool,template,cold" doc:"of a start: what the VM was made from"`
 	MS     float64            `json:"ms"`
 	Stages map[string]float64 `json:"stages"`
 }
@@ -101,6 +102,7 @@ type Create struct {
 	Restart    string            `json:"restart,omitempty" enum:",no,on-failure,always"`
 	Ephemeral  bool              `json:"ephemeral,omitempty" doc:"deleted, with its temporary workspace, when it has stopped"`
 	TTY        bool              `json:"tty,omitempty"`
+	NoTemplate bool              `json:"no_template,omitempty" doc:"it always boots: nothing of it is made ahead"`
 	Rows       int               `json:"rows,omitempty" minimum:"0" maximum:"65535"`
 	Cols       int               `json:"cols,omitempty" minimum:"0" maximum:"65535"`
 }
@@ -137,6 +139,9 @@ type Status struct {
 	Isolation   string         `json:"isolation" enum:"hardware,emulated"`
 	Confinement string         `json:"confinement" doc:"what holds the processes of an instance that is started now: full, no-landlock, no-namespaces, off"`
 	Instances   map[string]int `json:"instances" doc:"how many are in each state"`
+	Templates   int            `json:"templates" doc:"how many there are"`
+	PoolReady   int            `json:"pool_ready" doc:"virtual machines that wait for an instance"`
+	PoolSize    int            `json:"pool_size" doc:"how many are wanted"`
 	Ready       bool           `json:"ready" doc:"kernel and default image are there"`
 	Warnings    []string       `json:"warnings"`
 }
@@ -195,11 +200,12 @@ type LogLine struct {
 type Event struct {
 	Seq        uint64     `json:"seq,omitempty" doc:"counts from 1 since the daemon began; 0 of lost"`
 	TS         time.Time  `json:"ts"`
-	Event      string     `json:"event" enum:"created,starting,running,paused,resumed,stopped,held-back,deleted,denied,lost"`
+	Event      string     `json:"event" enum:"created,starting,running,paused,resumed,stopped,held-back,deleted,fell-back,denied,lost"`
 	InstanceID string     `json:"instance_id,omitempty"`
 	Name       string     `json:"name,omitempty"`
 	Exit       *Exit      `json:"exit,omitempty" doc:"of stopped"`
 	Until      *time.Time `json:"until,omitempty" doc:"of held-back"`
+	Reason     string     `json:"reason,omitempty" doc:"of fell-back: why the start was not made from a template"`
 	Denied     *Denial    `json:"denied,omitempty" doc:"of denied: what the guest was not let to reach"`
 	Lost       uint64     `json:"lost,omitempty" doc:"of lost: so many events came too fast for this reader"`
 }

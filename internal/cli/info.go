@@ -134,6 +134,9 @@ func historyRows(i client.Instance) [][]string {
 	}
 	for _, w := range i.Wakes {
 		line := fmt.Sprintf("%s from %s in %.0f ms", stamp(w.At), w.From, w.MS)
+		if w.Origin != "" {
+			line = fmt.Sprintf("%s from %s (%s) in %.0f ms", stamp(w.At), w.From, w.Origin, w.MS)
+		}
 		for _, stage := range slices.Sorted(maps.Keys(w.Stages)) {
 			line += fmt.Sprintf(", %s %.0f", stage, w.Stages[stage])
 		}

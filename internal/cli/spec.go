@@ -38,6 +38,7 @@ func (s *spec) bind(cmd *cobra.Command) {
 	f.StringArrayVar(&s.AllowHosts, "allow-host", nil, "`NAME` or *.NAME it may reach, and nothing that is not listed (many)")
 	f.StringArrayVar(&s.AllowCIDRs, "allow-cidr", nil, "`RANGE` of addresses it may reach, as --allow-host (many)")
 	f.StringArrayVar(&s.labels, "label", nil, "`K=V` to find it by (many)")
+	f.BoolVar(&s.NoTemplate, "no-template", false, "boot it: neither use nor make what was saved of others like it")
 	f.StringVar(&s.Backend, "backend", "", "virtual machine monitor; default: chosen by probing")
 }
 

@@ -54,6 +54,7 @@ func statusRows(s client.Status) [][]string {
 		{"backend", backend(s.Backend, s.Accelerator, s.Isolation)},
 		{"confinement", or(s.Confinement, "none: nothing can be started")},
 		{"ready", ready},
+		{"templates", fmt.Sprintf("%d; %d of %d virtual machines wait", s.Templates, s.PoolReady, s.PoolSize)},
 		{"instances", or(strings.Join(counts, ", "), "none")},
 	}
 	for _, w := range s.Warnings {

@@ -32,6 +32,10 @@ type Config struct {
 	Net         string        // a word of --net
 	Confinement string        // ConfineFull, ConfineBest or ConfineOff
 
+	Templates    bool  // starts are made from templates
+	TemplateDisk int64 // cap of all templates together
+	PoolSize     int   // VMs that wait ahead of need
+
 	origins map[string]string
 }
 

@@ -36,6 +36,7 @@ func TestDefaults(t *testing.T) {
 		PauseAfter: instance.Timeout(60 * time.Second), StopAfter: instance.Timeout(20 * time.Minute),
 		CPUs: 1, Memory: 512 << 20, Disk: 8 << 30, FrontDoor: "127.0.0.1:8099", LogSize: 100 << 20,
 		WakeTimeout: 30 * time.Second, StopTime: 10 * time.Second, BootTimeout: 60 * time.Second, Net: "public", Confinement: "best",
+		Templates: true, TemplateDisk: 4 << 30, PoolSize: 1,
 		origins: c.origins,
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -48,7 +49,8 @@ func TestDefaults(t *testing.T) {
 func TestEveryField(t *testing.T) {
 	text := map[string]string{"pause-after": "7s", "stop-after": "7s", "cpus": "7", "memory": "77M", "disk": "77M",
 		"front-door": "[::1]:7", "api-listen": "127.0.0.1:7", "log-size": "77M", "wake-timeout": "7s", "stop-time": "7s", "boot-timeout": "7s",
-		"backend": "seven", "image": "seven", "net": "lan", "confinement": "off"}
+		"backend": "seven", "image": "seven", "net": "lan", "confinement": "off",
+		"templates": "false", "template-disk": "77M", "pool-size": "7"}
 	if fields := reflect.TypeFor[Config]().NumField() - 1; fields != len(settings) || len(text) != fields {
 		t.Fatalf("%d fields, %d settings, %d tried", fields, len(settings), len(text))
 	}
@@ -97,6 +99,13 @@ func TestVariableOverridesFile(t *testing.T) {
 	}
 }
 
+// TestTruth reads a TOML boolean as the word.
+func TestTruth(t *testing.T) {
+	if c, _, err := load(t, "templates = false\n", nil); err != nil || c.Templates {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for text, want := range map[string]string{
 		"cpus = 1\n\npuase-after = \"1s\"\n":        `:3: unknown key "puase-after"`,
@@ -107,7 +116,10 @@ func TestRefusals(t *testing.T) {
 		"\nmemory = \"lots\"\n":                     `:2: memory: "lots" is not a size`,
 		"memory = 1\n":                              `:1: memory: "1" is less than 16M`,
 		"cpus = 0\n":                                `:1: cpus: "0"`,
-		"cpus = 1.5\n":                              `:1: cpus: it takes a string or a whole number`,
+		"cpus = 1.5\n":                              `:1: cpus: it takes a string, a whole number, true or false`,
+		"templates = 1\n":                           `:1: templates: "1" is neither true nor false`,
+		"pool-size = 65\n":                          `:1: pool-size: "65"`,
+		"pool-size = -1\n":                          `:1: pool-size: "-1"`,
 		"cpus = [1]\n":                              `:1: cpus: it takes`,
 		"wake-timeout = \"never\"\n":                `:1: wake-timeout: "never" is not a duration`,
 		"stop-after = \"-1s\"\n":                    `:1: stop-after:`,

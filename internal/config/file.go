@@ -125,8 +125,10 @@ func plain(v any) (string, error) {
 		return v, nil
 	case int64:
 		return strconv.FormatInt(v, 10), nil
+	case bool:
+		return strconv.FormatBool(v), nil
 	}
-	return "", errors.New("it takes a string or a whole number")
+	return "", errors.New("it takes a string, a whole number, true or false")
 }
 
 // tomlLine is ":LINE" of a syntax error, or "" where the library does not say it.

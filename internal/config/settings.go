@@ -57,6 +57,11 @@ var settings = []setting{
 	{"net", egressModes[0], "what an instance reaches: " + strings.Join(egressModes, ", "), parseNet, func(c Config) string { return c.Net }},
 	{"confinement", ConfineBest, "what holds the processes that handle a guest: full, best (what this machine allows, but not nothing), off",
 		parseConfinement, func(c Config) string { return c.Confinement }},
+	{"templates", "true", "restore a saved VM instead of booting one: true or false", parseTemplates,
+		func(c Config) string { return strconv.FormatBool(c.Templates) }},
+	size("template-disk", "4G", "disk that templates may use, all together", 0, func(c *Config) *int64 { return &c.TemplateDisk }),
+	{"pool-size", "1", "virtual machines that wait ahead of need, of the kind started last; 0 for none", parsePoolSize,
+		func(c Config) string { return strconv.Itoa(c.PoolSize) }},
 	word("image", "image of an instance; empty is the default image", func(c *Config) *string { return &c.Image }),
 }
 
@@ -95,6 +100,25 @@ func parseCPUs(c *Config, text string) (err error) {
 	c.CPUs, err = strconv.Atoi(text)
 	if err != nil || c.CPUs < 1 {
 		return invalid(text, "is not a number of processors: 1, 2, ...")
+	}
+	return nil
+}
+
+func parseTemplates(c *Config, text string) error {
+	if text != "true" && text != "false" {
+		return invalid(text, "is neither true nor false")
+	}
+	c.Templates = text == "true"
+	return nil
+}
+
+// poolMost refuses slips of the pen: each waiting VM takes tens of MiB.
+const poolMost = 64
+
+func parsePoolSize(c *Config, text string) (err error) {
+	c.PoolSize, err = strconv.Atoi(text)
+	if err != nil || c.PoolSize < 0 || c.PoolSize > poolMost {
+		return invalid(text, "is not a number of machines from 0 to %d", poolMost)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"aegis/internal/image"
 	"aegis/internal/kernel"
 	"aegis/internal/paths"
+	"aegis/internal/template"
 	"aegis/internal/vmm"
 	"aegis/internal/vmm/all"
 )
@@ -24,6 +25,8 @@ type assets struct {
 	home   paths.Home
 	config config.Config
 	log    *slog.Logger
+
+	digests template.Digests // of kernels and archives
 
 	choice func() choice        // kept once it was good: the probes take time
 	found  func() confine.Found // what this machine allows, asked for once

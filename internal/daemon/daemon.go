@@ -25,6 +25,7 @@ import (
 	"aegis/internal/router"
 	"aegis/internal/secret"
 	"aegis/internal/store"
+	"aegis/internal/template"
 	"aegis/internal/undo"
 )
 
@@ -136,7 +137,13 @@ func open(getenv func(string) string, log *slog.Logger, u *undo.Stack) (*daemon,
 	if err != nil {
 		return nil, err
 	}
-	d.engine = engine.New(engine.Parts{Home: home, Config: cfg, Store: records, Launcher: launcher{program},
+	var templates *template.Cache
+	if cfg.Templates {
+		if templates, err = template.Open(home, cfg.TemplateDisk); err != nil {
+			return nil, err
+		}
+	}
+	d.engine = engine.New(engine.Parts{Templates: templates, Home: home, Config: cfg, Store: records, Launcher: launcher{program},
 		Assets: d.assets, Secrets: sealed{secrets}, Log: log, Woke: d.metrics.woke})
 	d.metrics.engine = d.engine
 	d.router = router.New(d.engine, router.Options{WakeTimeout: cfg.WakeTimeout, Given: d.engine.Given, Logger: log})

@@ -42,6 +42,8 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	for _, view := range list {
 		s.Instances[view.State]++
 	}
+	s.Templates = len(d.engine.ListTemplates())
+	s.PoolReady, s.PoolSize = d.engine.Pool()
 	backend, err := d.assets.Backend(d.config.Backend)
 	if err != nil {
 		s.Warnings = append(s.Warnings, fault.As(err).Why)

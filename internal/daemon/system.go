@@ -22,26 +22,30 @@ const stageAge = 24 * time.Hour
 // holding is one kind of files that a home holds.
 type holding struct {
 	name   string
-	paths  []string // all of it
-	unused []string // of paths, or below: what nothing needs
+	paths  []string                // all of it
+	unused []string                // of paths, or below: what nothing needs
+	remove func(path string) error // nil: engine.Discard
 }
+
+// templates is the holding that only the engine may remove from.
+const templates = "templates"
 
 // holdings lists all that is on disk. What a cache that other homes may use holds
 // is needed, unless all.
 func holdings(home paths.Home, cfg config.Config, needs engine.Needs, all bool) []holding {
 	cache := []holding{
-		{"images", []string{home.Images()}, image.Unused(home.Images(), append(needs.Images, cfg.Image))},
-		{"kernels", []string{home.Kernels()}, kernel.Unused(home.Kernels())},
-		{"blank disks", []string{home.Blank()}, image.UnusedBlanks(home.Blank(), append(needs.Disks, cfg.Disk, config.Default().Disk))},
-		{"unfinished work", []string{home.Stage()}, stale(home.Stage())},
+		{"images", []string{home.Images()}, image.Unused(home.Images(), append(needs.Images, cfg.Image)), nil},
+		{"kernels", []string{home.Kernels()}, kernel.Unused(home.Kernels()), nil},
+		{"blank disks", []string{home.Blank()}, image.UnusedBlanks(home.Blank(), append(needs.Disks, cfg.Disk, config.Default().Disk)), nil},
+		{"unfinished work", []string{home.Stage()}, stale(home.Stage()), nil},
 	}
 	for i := range cache {
 		if home.CacheShared() && !all {
 			cache[i].unused = nil
 		}
 	}
-	disks := holding{"instance disks", nil, below(home.Instances(), needs.Left)}
-	logs := holding{"logs", []string{home.DaemonLog(), home.EarlierDaemonLog()}, nil}
+	disks := holding{"instance disks", nil, below(home.Instances(), needs.Left), nil}
+	logs := holding{"logs", []string{home.DaemonLog(), home.EarlierDaemonLog()}, nil, nil}
 	for _, dir := range children(home.Instances()) {
 		if slices.Contains(needs.Left, dir) {
 			disks.paths = append(disks.paths, dir)
@@ -52,10 +56,11 @@ func holdings(home paths.Home, cfg config.Config, needs engine.Needs, all bool) 
 		disks.paths = append(disks.paths, slices.DeleteFunc(children(dir), func(p string) bool { return p == log })...)
 	}
 	return append(cache, disks, logs,
-		holding{"named workspaces", []string{home.Workspaces()}, nil},
-		holding{"temporary workspaces", []string{home.TemporaryWorkspaces()}, below(home.TemporaryWorkspaces(), needs.Left)},
-		holding{"run directories", []string{home.Runs()}, below(home.Runs(), needs.Left)},
-		holding{"registry and secrets", []string{home.Registry(), home.Registry() + "-wal", home.Registry() + "-shm", home.Secrets(), home.SecretKey(), home.Token()}, nil})
+		holding{templates, []string{home.Templates()}, needs.Idle, nil},
+		holding{"named workspaces", []string{home.Workspaces()}, nil, nil},
+		holding{"temporary workspaces", []string{home.TemporaryWorkspaces()}, below(home.TemporaryWorkspaces(), needs.Left), nil},
+		holding{"run directories", []string{home.Runs()}, below(home.Runs(), needs.Left), nil},
+		holding{"registry and secrets", []string{home.Registry(), home.Registry() + "-wal", home.Registry() + "-shm", home.Secrets(), home.SecretKey(), home.Token()}, nil, nil})
 }
 
 // children are the paths of a directory's entries.
@@ -118,7 +123,21 @@ func (d *daemon) Prune(ctx context.Context, all bool) (client.Pruned, error) {
 	if err != nil {
 		return client.Pruned{}, err
 	}
-	return remove(ctx, holdings(d.home, d.config, needs, all))
+	held := holdings(d.home, d.config, needs, all)
+	for i := range held {
+		if held[i].name == templates {
+			held[i].remove = d.engine.DiscardTemplate
+		}
+	}
+	return remove(ctx, held)
+}
+
+// discard removes one of the paths.
+func (h holding) discard(path string) error {
+	if h.remove != nil {
+		return h.remove(path)
+	}
+	return engine.Discard(path)
 }
 
 // remove goes on after what can't be removed, and says the first of these.
@@ -131,7 +150,7 @@ func remove(ctx context.Context, all []holding) (client.Pruned, error) {
 				return gone, fault.New(fault.Cancelled, path, "remove what nothing needs", "%w", ctx.Err())
 			}
 			size := newMeter(ctx).sizes(path)
-			if err := engine.Discard(path); err != nil {
+			if err := h.discard(path); err != nil {
 				if failed == nil {
 					failed = fault.New(fault.Internal, path, "remove what nothing needs", "%w", err)
 				}

@@ -10,6 +10,7 @@ import (
 	"aegis/internal/config"
 	"aegis/internal/engine"
 	"aegis/internal/paths"
+	"aegis/internal/template"
 )
 
 // filled is a home with something of everything, and what a prune of it removes.
@@ -42,8 +43,10 @@ func filled(t *testing.T, cache string) (home paths.Home, needs engine.Needs, un
 	}
 	needs.Left = []string{filepath.Dir(write(home.Instance("inst-b").Disk())), filepath.Dir(write(home.TemporaryWorkspace("inst-b") + "/work")),
 		filepath.Dir(write(home.Run("run-b").Log()))}
+	needs.Idle = []string{filepath.Dir(write(home.Template("idle").Manifest()))}
+	write(home.Template("used").Manifest())
 	write(home.Instance("inst-b").Logs() + "/000001.ndjson")
-	return home, needs, append([]string{write(home.Blank() + "/ext4-1-67108864.img"), stage}, needs.Left...)
+	return home, needs, append([]string{write(home.Blank() + "/ext4-1-67108864.img"), stage, needs.Idle[0]}, needs.Left...)
 }
 
 // TestPruneRemovesWhatNothingNeeds measures a home before and after.
@@ -65,7 +68,7 @@ func TestPruneRemovesWhatNothingNeeds(t *testing.T) {
 	if slices.Sort(unused); !slices.Equal(paths, unused) {
 		t.Errorf("gone are %q\nwant %q", paths, unused)
 	}
-	needs.Left = nil
+	needs.Left, needs.Idle = nil, nil
 	after := measure(t.Context(), home, holdings(home, config.Default(), needs, false))
 	if before.Reclaimable != gone.Freed || before.Size-after.Size != gone.Freed || after.Reclaimable != 0 || before.CacheShared {
 		t.Errorf("before %+v\nfreed %d\nafter %+v", before, gone.Freed, after)
@@ -87,10 +90,30 @@ func TestSharedCacheIsLeftAlone(t *testing.T) {
 		}
 		want := unused
 		if !all {
-			want = needs.Left
+			want = append(needs.Left, needs.Idle...)
 		}
 		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 			t.Errorf("all %v: %q\nwant %q", all, got, want)
 		}
+	}
+}
+
+// TestPruneTemplates holds that the engine has the last word about a template: a VM may
+// have come to use it.
+func TestPruneTemplates(t *testing.T) {
+	home, _, _ := filled(t, "")
+	cache, err := template.Open(home, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{home: home, engine: engine.New(engine.Parts{Home: home, Templates: cache})}
+	defer d.engine.Close()
+	cache.Hold("used")
+	held := []holding{{name: templates, unused: []string{home.Template("idle").Dir, home.Template("used").Dir}, remove: d.engine.DiscardTemplate}}
+	if gone, err := remove(t.Context(), held); err == nil || len(gone.Removed) != 1 {
+		t.Errorf("gone: %+v, %v", gone, err)
+	}
+	if cache.Has("idle") || !cache.Has("used") {
+		t.Error("the wrong one is gone")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"aegis/internal/fault"
 	"aegis/internal/instance"
 	"aegis/internal/store"
+	"aegis/internal/template"
 )
 
 // actor owns one instance. All fields belong to its goroutine; others reach it
@@ -20,8 +21,9 @@ type actor struct {
 	gone chan struct{} // closed when the goroutine has ended
 
 	rec       store.Record
-	claim     Claim // nil while the listeners are closed
-	life      Life  // nil unless a VM exists
+	claim     Claim              // nil while the listeners are closed
+	life      Life               // nil unless a VM exists
+	template  *template.Template // what life was restored from; nil: nothing
 	boot      *booting
 	ending    *ending
 	waiting   []*waiter // for RUNNING

@@ -75,7 +75,7 @@ func (e *Engine) adopt(ctx context.Context, rec store.Record, found reached) err
 		run := e.Home.Run(rec.Run)
 		if found.err != nil {
 			exit := e.lost(run, found.err)
-			rec.State, rec.Run, rec.Exit, rec.StoppedAt = instance.Stopped, "", &exit, exit.At
+			rec.State, rec.Run, rec.Template, rec.Exit, rec.StoppedAt = instance.Stopped, "", "", &exit, exit.At
 			if rec.StartedAt.IsZero() && exit.Reason != instance.BootFailed {
 				rec.StartedAt = rec.CreatedAt // it has run, while nobody looked
 			}
@@ -121,6 +121,9 @@ func (a *actor) resettle(life Life, status instance.RunStatus, warn error) {
 		return
 	}
 	a.life = life
+	if a.e.Templates != nil && a.rec.Template != "" {
+		a.template = a.e.Templates.Hold(a.rec.Template)
+	}
 	a.watch(life)
 	if status.Lease != nil {
 		a.guest = *status.Lease

@@ -94,7 +94,7 @@ func (e *Engine) spec(c client.Create) (instance.Spec, error) {
 		Env: maps.Clone(c.Env), Secrets: c.Secrets, Net: orDefault(c.Net, cfg.Net), AllowHosts: c.AllowHosts, AllowCIDRs: c.AllowCIDRs, Labels: c.Labels,
 		CPUs: orDefault(c.CPUs, cfg.CPUs), Memory: orDefault(c.Memory, cfg.Memory), Disk: orDefault(c.Disk, cfg.Disk),
 		Backend: orDefault(c.Backend, cfg.Backend), PauseAfter: cfg.PauseAfter, StopAfter: cfg.StopAfter,
-		Restart: orDefault(c.Restart, restartNo), Ephemeral: c.Ephemeral, TTY: c.TTY,
+		Restart: orDefault(c.Restart, restartNo), Ephemeral: c.Ephemeral, TTY: c.TTY, NoTemplate: c.NoTemplate,
 	}
 	if s.Image == "" {
 		s.Image = cfg.Image

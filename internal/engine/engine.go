@@ -19,6 +19,7 @@ import (
 	"aegis/internal/instance"
 	"aegis/internal/paths"
 	"aegis/internal/store"
+	"aegis/internal/template"
 	"aegis/internal/wire"
 )
 
@@ -83,6 +84,9 @@ type Assets interface {
 	Backend(name string) (Backend, error)
 	// Files are the kernel, initramfs and root image for a backend.
 	Files(ctx context.Context, backend, image string) (Files, error)
+	// Shape is what a backend and its files give to the shape of a template, or false
+	// where the backend makes none.
+	Shape(ctx context.Context, backend Backend, files Files) (template.Shape, bool)
 	// Disk makes a fresh writable layer at path, of size bytes.
 	Disk(ctx context.Context, path string, size int64) error
 }
@@ -123,7 +127,10 @@ type Parts struct {
 	Assets   Assets
 	Secrets  Secrets
 	Log      *slog.Logger
-	Woke     func(from instance.State, took time.Duration) // told of each return to RUNNING; may be nil, must not block
+
+	Templates *template.Cache                               // nil: every start is a cold boot, and nothing is made ahead
+	Available func() (int64, error)                         // bytes of memory that the host could give; nil: as the host says
+	Woke      func(from instance.State, took time.Duration) // told of each return to RUNNING; may be nil, must not block
 }
 
 // Engine is the set of all instances. Its methods may be called by several
@@ -137,6 +144,7 @@ type Engine struct {
 	ctx    context.Context // of background work; ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	stock  *stock // nil without Templates
 
 	mu      sync.Mutex
 	actors  map[string]*actor // by ID
@@ -148,10 +156,19 @@ type Engine struct {
 // set before Open, by the one who wires.
 func New(parts Parts) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Engine{Parts: parts, ctx: ctx, cancel: cancel, actors: map[string]*actor{}, given: map[uint16]int{}}
+	e := &Engine{Parts: parts, ctx: ctx, cancel: cancel, actors: map[string]*actor{}, given: map[uint16]int{}}
+	if e.Available == nil {
+		e.Available = hostAvailable
+	}
+	if e.Templates != nil {
+		e.stock = newStock(e)
+		e.wg.Go(e.stock.tend)
+	}
+	return e
 }
 
-// Close ends every actor and leaves the VMs running, for the next daemon to adopt.
+// Close ends every actor and leaves the VMs running, for the next daemon to adopt; but
+// those that wait for an instance are nobody's, and end.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	e.closing = true

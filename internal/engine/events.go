@@ -23,8 +23,9 @@ const (
 	eventStopped  = "stopped"
 	eventHeldBack = "held-back"
 	eventDeleted  = "deleted"
-	eventDenied   = "denied" // to the guest, by its network's policy
-	eventLost     = "lost"   // to one reader alone, who was too slow for some
+	eventFellBack = "fell-back" // a start that could not be made from a template
+	eventDenied   = "denied"    // to the guest, by its network's policy
+	eventLost     = "lost"      // to one reader alone, who was too slow for some
 )
 
 // keptEvents is how many of the last events are remembered. Denials are apart, so
@@ -55,6 +56,11 @@ func (l *events) emit(kind string, rec store.Record, now time.Time) {
 		e.Until = moment(rec.HeldUntil)
 	}
 	l.add(e)
+}
+
+// note adds an event with its reason.
+func (l *events) note(kind string, rec store.Record, why string) {
+	l.add(client.Event{TS: time.Now().UTC(), Event: kind, InstanceID: rec.ID, Name: rec.Spec.Name, Reason: why})
 }
 
 // denied adds what a guest was refused.

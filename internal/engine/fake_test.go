@@ -22,6 +22,7 @@ import (
 	"aegis/internal/instance"
 	"aegis/internal/paths"
 	"aegis/internal/store"
+	"aegis/internal/template"
 	"aegis/internal/wire"
 )
 
@@ -33,6 +34,9 @@ type world struct {
 	launcher *fakeLauncher
 	ports    *fakePorts
 	secrets  fakeSecrets
+	config   config.Config
+	stocked  bool  // starts are made from templates
+	memory   int64 // available to the host, in bytes
 }
 
 func newWorld(t *testing.T) *world {
@@ -47,7 +51,7 @@ func newWorld(t *testing.T) *world {
 	if err := home.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, home: home, launcher: &fakeLauncher{lives: map[string]*fakeLife{}}, ports: &fakePorts{next: 20000}, secrets: fakeSecrets{}}
+	w := &world{t: t, home: home, launcher: &fakeLauncher{lives: map[string]*fakeLife{}}, ports: &fakePorts{next: 20000}, secrets: fakeSecrets{}, config: config.Default(), memory: 1 << 40}
 	w.open()
 	return w
 }
@@ -59,7 +63,14 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.Engine = New(Parts{Home: w.home, Config: config.Default(), Store: records, Launcher: w.launcher, Ports: w.ports,
+	var templates *template.Cache
+	if w.stocked {
+		if templates, err = template.Open(w.home, w.config.TemplateDisk); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.Engine = New(Parts{Home: w.home, Config: w.config, Store: records, Launcher: w.launcher, Ports: w.ports,
+		Templates: templates, Available: func() (int64, error) { return atomic.LoadInt64(&w.memory), nil },
 		Assets: fakeAssets{}, Secrets: w.secrets, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err := w.Open(w.t.Context()); err != nil {
 		w.t.Fatal(err)
@@ -121,6 +132,11 @@ type fakeLauncher struct {
 	bootTime time.Duration
 	stuck    chan struct{} // when set, a stop waits for its end
 	fail     error         // of Start
+
+	ahead   []instance.Launch // what was launched for nobody
+	spoiled string            // why a Start from a template or from the pool fails; "": it does not
+	unsaved string            // why a template's maker fails; "": it does not
+	hang    bool              // what is made ahead never gets ready
 }
 
 func (l *fakeLauncher) Launch(ctx context.Context, launch instance.Launch) (Life, error) {
@@ -129,7 +145,40 @@ func (l *fakeLauncher) Launch(ctx context.Context, launch instance.Launch) (Life
 	l.launched++
 	life := &fakeLife{launch: launch, bootTime: l.bootTime, stuck: l.stuck, fail: l.fail, ended: make(chan struct{}), reports: make(chan instance.Report, 1)}
 	l.lives[launch.RunDir] = life
+	if l.spoiled != "" && (launch.Template != "" || launch.Scratch != "") {
+		life.fail = fault.New(fault.BootFailed, "", "", "%s", l.spoiled)
+	}
+	if launch.Assignment == nil {
+		l.ahead = append(l.ahead, launch)
+		life.watch()
+		if !l.hang {
+			go life.getReady(l.unsaved)
+		}
+	}
 	return life, nil
+}
+
+// getReady does what a run does that is nobody's.
+func (f *fakeLife) getReady(unsaved string) {
+	select {
+	case <-time.After(f.bootTime):
+	case <-f.ended:
+		return
+	}
+	switch {
+	case f.launch.Save != "" && unsaved != "":
+		f.die(instance.Exit{Reason: instance.BootFailed, Error: unsaved})
+	case f.launch.Save != "":
+		err := os.WriteFile(filepath.Join(f.launch.Save, "memory"), []byte("memory"), 0o600)
+		f.die(instance.Exit{Reason: instance.Saved, Error: fmt.Sprint(err)})
+	case f.fail != nil:
+		f.die(instance.Exit{Reason: instance.BootFailed, Error: f.fail.Error()})
+	default:
+		select {
+		case f.reports <- instance.Report{Ready: true}:
+		case <-f.ended:
+		}
+	}
 }
 
 func (l *fakeLauncher) Adopt(_ context.Context, run paths.Run) (Life, instance.RunStatus, error) {
@@ -139,7 +188,7 @@ func (l *fakeLauncher) Adopt(_ context.Context, run paths.Run) (Life, instance.R
 	if life == nil || life.over() {
 		return nil, instance.RunStatus{}, errors.New("nobody there")
 	}
-	life.reports = make(chan instance.Report, 1)
+	life.reports, life.left = make(chan instance.Report, 1), nil
 	life.watch()
 	return life, instance.RunStatus{Started: life.started.Load(), Paused: life.paused.Load(), Lease: life.lease}, nil
 }
@@ -185,6 +234,7 @@ type fakeLife struct {
 	fail     error
 
 	started, paused atomic.Bool
+	assigned        *instance.Assignment // of a start from the pool
 	once            sync.Once
 	exit            instance.Exit
 	lease           *instance.Lease // what an adopting daemon is told
@@ -213,6 +263,9 @@ func (f *fakeLife) die(exit instance.Exit) {
 
 // watch closes the reports when the VM has ended, or the watcher leaves.
 func (f *fakeLife) watch() {
+	if f.left != nil {
+		return // it was watched while it was nobody's
+	}
 	f.left = make(chan struct{})
 	reports, left := f.reports, f.left
 	go func() {
@@ -226,6 +279,10 @@ func (f *fakeLife) watch() {
 
 func (f *fakeLife) Start(ctx context.Context, boots instance.Boots) (Stream, wire.Stages, error) {
 	f.watch()
+	if (f.launch.Assignment == nil) == (boots.Assignment == nil) {
+		f.die(instance.Exit{Reason: instance.BootFailed})
+		return nil, nil, errors.New("it has no assignment, or two")
+	}
 	select {
 	case <-time.After(f.bootTime):
 	case <-ctx.Done():
@@ -236,6 +293,7 @@ func (f *fakeLife) Start(ctx context.Context, boots instance.Boots) (Stream, wir
 	if f.fail != nil {
 		return nil, nil, f.fail
 	}
+	f.assigned = boots.Assignment
 	f.started.Store(true)
 	if boots.Attached {
 		return f.stream(), nil, nil
@@ -304,93 +362,3 @@ func (f *fakeLife) Stats(context.Context) (instance.RunStats, error) { return in
 func (f *fakeLife) Reports() <-chan instance.Report                  { return f.reports }
 func (f *fakeLife) Exit() instance.Exit                              { return f.exit }
 func (f *fakeLife) Leave()                                           { close(f.left) }
-
-// fakePorts hands out numbers and remembers who listens.
-type fakePorts struct {
-	mu   sync.Mutex
-	next uint16
-	open int
-	rest func() // when set, what Rest does
-}
-
-func (p *fakePorts) Claim(wanted []instance.Port) (Claim, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := slices.Clone(wanted)
-	for i := range out {
-		if out[i].Host == 7 {
-			return nil, fault.New(fault.PortTaken, "7", "bind port 7", "it is held by echo (pid 1)")
-		}
-		if out[i].Host == 0 {
-			p.next++
-			out[i].Host = p.next
-		}
-	}
-	p.open++
-	return &fakeClaim{p: p, ports: out}, nil
-}
-
-func (p *fakePorts) listening() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.open
-}
-
-type fakeClaim struct {
-	p     *fakePorts
-	ports []instance.Port
-	once  sync.Once
-}
-
-func (c *fakeClaim) Ports() []instance.Port { return c.ports }
-func (c *fakeClaim) Serve(string)           {}
-func (c *fakeClaim) Rest() {
-	if c.p.rest != nil {
-		c.p.rest()
-	}
-}
-func (c *fakeClaim) Close() error { c.Drain(); return nil }
-func (c *fakeClaim) Drain() {
-	c.once.Do(func() {
-		c.p.mu.Lock()
-		defer c.p.mu.Unlock()
-		c.p.open--
-	})
-}
-
-type fakeAssets struct{}
-
-func (fakeAssets) Backend(string) (Backend, error) {
-	return Backend{Name: "fake", Accelerator: "tcg", MaxCPUs: 8, MinMemory: 64 << 20}, nil
-}
-
-func (fakeAssets) Files(context.Context, string, string) (Files, error) {
-	return Files{Digest: "sha256:0", Cmd: []string{"idle"}, BaseType: "ext4"}, nil
-}
-
-func (fakeAssets) Disk(_ context.Context, path string, _ int64) error {
-	return os.WriteFile(path, []byte("disk"), 0o600)
-}
-
-// fakeSecrets maps names to values.
-type fakeSecrets map[string]string
-
-func (s fakeSecrets) Get(names ...string) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	for _, name := range names {
-		value, ok := s[name]
-		if !ok {
-			return nil, fault.New(fault.SecretMissing, name, "open the secrets", "%s is not set", name)
-		}
-		out[name] = []byte(value)
-	}
-	return out, nil
-}
-
-func (s fakeSecrets) Versions() (map[string]string, error) {
-	out := map[string]string{}
-	for name, value := range s {
-		out[name] = fmt.Sprint(len(value))
-	}
-	return out, nil
-}

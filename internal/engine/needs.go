@@ -12,6 +12,7 @@ import (
 type Needs struct {
 	Images []string // references, and digests of the roots in use
 	Disks  []int64  // sizes of writable layers, in bytes
+	Idle   []string // directories of templates that no VM uses
 	Left   []string // directories of instances, runs and temporary workspaces that no record knows
 }
 
@@ -33,6 +34,7 @@ func (e *Engine) Needs(ctx context.Context) (Needs, error) {
 		n.Images = append(n.Images, rec.Spec.Image, rec.Image)
 		n.Disks = append(n.Disks, rec.Spec.Disk)
 	}
+	n.Idle = e.idleTemplates()
 	for _, dir := range []string{e.Home.Runs(), e.Home.Instances(), e.Home.TemporaryWorkspaces()} {
 		if len(records) == 0 && dir != e.Home.Runs() {
 			continue

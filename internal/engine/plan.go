@@ -17,6 +17,7 @@ import (
 	"aegis/internal/fault"
 	"aegis/internal/instance"
 	"aegis/internal/store"
+	"aegis/internal/template"
 	"aegis/internal/wire"
 )
 
@@ -28,6 +29,14 @@ type plan struct {
 	files    Files
 	versions map[string]string
 	disk     int64
+	rec      store.Record // as it was planned
+	order    *order       // of a template of this VM; nil: there is none
+
+	origin   string             // what the start is made from; the rest is set by choose
+	template *template.Template // held; nil of a cold start
+	pooled   *pooled            // of a start from the pool
+
+	stages wire.Stages // how long each step took; of one goroutine at a time
 }
 
 // plan checks what a start needs and changes nothing.
@@ -53,7 +62,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	}
 	run := instance.NewRunID()
 	home := e.Home.Instance(rec.ID)
-	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk}
+	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk, rec: rec, stages: wire.Stages{}}
 	p.launch = instance.Launch{
 		Run: run, RunDir: e.Home.Run(run).Dir,
 		Backend: backend.Name, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
@@ -64,6 +73,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 		p.launch.NIC = true
 		p.launch.Assignment.Net = &instance.Net{Mode: spec.Net, AllowHosts: spec.AllowHosts, AllowCIDRs: spec.AllowCIDRs}
 	}
+	p.order = e.order(spec, p)
 	p.boots.Start = start(rec, files, secrets)
 	p.boots.Secrets = slices.Sorted(maps.Keys(secrets))
 	return p, nil

@@ -3,14 +3,12 @@ package engine
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"aegis/client"
 	"aegis/internal/fault"
 	"aegis/internal/instance"
 	"aegis/internal/store"
-	"aegis/internal/wire"
 )
 
 // Start starts a STOPPED instance, or resumes a PAUSED one, and returns when its
@@ -157,116 +155,6 @@ func (a *actor) woke(from instance.State, began time.Time, stages map[string]tim
 	if err := a.save(rec); err != nil {
 		a.e.Log.Error("cannot remember a wake", "instance", a.id, "error", err)
 	}
-}
-
-// launch makes a VM for a STOPPED instance. Everything that can be refused is
-// refused before anything changes. The command's stream goes to attach, unless nil.
-func (a *actor) launch(on instance.Event, attach chan<- Stream) (*waiter, error) {
-	if a.e.isClosing() {
-		return nil, fault.New(fault.Unreachable, "", "", "the daemon is going down")
-	}
-	plan, err := a.e.plan(a.rec)
-	if err != nil {
-		return nil, err
-	}
-	plan.boots.Attached = attach != nil
-	if err := a.listen(); err != nil {
-		return nil, err
-	}
-	rec := a.rec
-	rec.State, rec.Run, rec.UserStopped = instance.Starting, plan.launch.Run, false
-	rec.Backend, rec.Accelerator, rec.Confinement, rec.Image = plan.backend.Name, plan.backend.Accelerator, plan.backend.Confinement, plan.files.Digest
-	rec.SecretVersions = plan.versions
-	if err := a.save(rec); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(a.e.ctx)
-	a.retryAt = time.Time{}
-	a.boot = &booting{cancel: cancel, began: time.Now(), from: instance.Stopped}
-	w := a.await(on)
-	a.e.wg.Go(func() {
-		defer cancel()
-		life, stream, stages, err := a.e.boot(ctx, plan)
-		if err != nil && a.e.ctx.Err() != nil {
-			return // the daemon ends; the next one finds what there is
-		}
-		a.post(func() { a.booted(life, stream, attach, stages, err) })
-	})
-	return w, nil
-}
-
-// listen opens the instance's ports, if they are closed.
-func (a *actor) listen() error {
-	if a.claim == nil && len(a.rec.Spec.Ports) > 0 {
-		claim, err := a.e.Ports.Claim(a.rec.Spec.Ports)
-		if err != nil {
-			return err
-		}
-		a.claim = claim
-	}
-	if a.claim != nil {
-		a.claim.Serve(a.id)
-	}
-	return nil
-}
-
-// boot makes the VM and starts the command. On an error the VM is gone.
-func (e *Engine) boot(ctx context.Context, p *plan) (Life, Stream, wire.Stages, error) {
-	began := time.Now()
-	if err := e.makeDisk(ctx, p); err != nil {
-		return nil, nil, nil, err
-	}
-	if err := os.MkdirAll(p.launch.RunDir, 0o700); err != nil {
-		return nil, nil, nil, err
-	}
-	life, err := e.Launcher.Launch(ctx, p.launch)
-	if err != nil {
-		return nil, nil, nil, fault.New(fault.BootFailed, "", "boot the VM", "%w", err)
-	}
-	spawned := time.Since(began)
-	stream, stages, err := life.Start(ctx, p.boots)
-	p.boots = instance.Boots{}
-	if err != nil {
-		life.Kill(context.Background(), instance.BootFailed)
-		for range life.Reports() {
-		}
-		return nil, nil, nil, err
-	}
-	if stages == nil {
-		stages = wire.Stages{}
-	}
-	stages["spawn"] = spawned
-	return life, stream, stages, nil
-}
-
-// booted is the end of a start, good or bad.
-func (a *actor) booted(life Life, stream Stream, attach chan<- Stream, stages wire.Stages, err error) {
-	boot := a.boot
-	a.boot = nil
-	if err != nil {
-		a.bootFailed(err)
-		return
-	}
-	a.life = life
-	a.watch(life)
-	if stream != nil {
-		attach <- a.keep(stream, holdAttached)
-	}
-	if a.ending != nil { // a stop came while it was starting
-		a.condemn(a.ending.reason)
-		return
-	}
-	step, _ := instance.Next(a.rec.State, instance.Acked)
-	rec := a.rec
-	rec.State, rec.StartedAt = step.To, time.Now().UTC()
-	if err := a.save(rec); err != nil {
-		a.e.Log.Error("cannot remember a start", "instance", a.id, "error", err)
-		a.condemn(instance.VMDied)
-		return
-	}
-	a.active = time.Now()
-	a.woke(boot.from, boot.began, stages)
-	a.release(nil)
 }
 
 // bootFailed goes back to STOPPED with the reason, and tells all who waited.

@@ -110,6 +110,8 @@ func (a *actor) end(on instance.Event, grace time.Duration, reason string) (<-ch
 // for RUNNING; nil means that it ended after it ran.
 func (a *actor) over(exit instance.Exit, why error) {
 	ending, run := a.ending, a.rec.Run
+	a.template.Release()
+	a.template = nil
 	a.life, a.ending, a.guest = nil, nil, instance.Lease{}
 	step, err := instance.Next(a.rec.State, instance.Gone)
 	if err != nil {
@@ -117,7 +119,7 @@ func (a *actor) over(exit instance.Exit, why error) {
 		return
 	}
 	rec := a.rec
-	rec.State, rec.Run, rec.Exit, rec.StoppedAt, rec.Lease = step.To, "", &exit, exit.At, instance.Lease{}
+	rec.State, rec.Run, rec.Template, rec.Exit, rec.StoppedAt, rec.Lease = step.To, "", "", &exit, exit.At, instance.Lease{}
 	count(&rec, exit)
 	if err := a.save(rec); err != nil {
 		a.e.Log.Error("cannot remember an end", "instance", a.id, "error", err)
@@ -185,6 +187,9 @@ func (e *Engine) Down(ctx context.Context) error {
 	e.mu.Lock()
 	e.closing = true
 	e.mu.Unlock()
+	if e.stock != nil {
+		e.stock.close()
+	}
 	for _, a := range e.all() {
 		e.wg.Go(func() {
 			a.ask(ctx, func() error {

@@ -102,7 +102,7 @@ func wakes(in []store.Wake) []client.Wake {
 		for name, took := range w.Stages {
 			stages[name] = milliseconds(took)
 		}
-		out = append(out, client.Wake{At: w.At, From: string(w.From), MS: milliseconds(w.Took), Stages: stages})
+		out = append(out, client.Wake{At: w.At, From: string(w.From), Origin: w.Origin, MS: milliseconds(w.Took), Stages: stages})
 	}
 	return out
 }

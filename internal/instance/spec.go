@@ -32,8 +32,9 @@ type Spec struct {
 	PauseAfter Timeout           `json:"pause_after"` // idle time until PAUSED
 	StopAfter  Timeout           `json:"stop_after"`  // paused time until STOPPED
 	Restart    string            `json:"restart"`
-	Ephemeral  bool              `json:"ephemeral"` // of `run`: deleted when it has stopped
-	TTY        bool              `json:"tty"`       // the command gets a terminal
+	Ephemeral  bool              `json:"ephemeral"`             // of `run`: deleted when it has stopped
+	TTY        bool              `json:"tty"`                   // the command gets a terminal
+	NoTemplate bool              `json:"no_template,omitempty"` // it always boots
 }
 
 // Workspace is the directory served at /workspace.

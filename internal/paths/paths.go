@@ -65,10 +65,11 @@ const (
 
 // Names below a run's directory.
 const (
-	nameShimSocket = "shim.sock" // aegisd's way to the shim
-	nameExit       = "exit.json" // written by the shim before it ends
-	nameVMM        = "vmm"       // the monitor's own files
-	nameShimLog    = "shim.log"  // the shim's own last words
+	nameShimSocket = "shim.sock"    // aegisd's way to the shim
+	nameExit       = "exit.json"    // written by the shim before it ends
+	nameVMM        = "vmm"          // the monitor's own files
+	nameScratch    = "scratch.ext4" // in the place of a disk, until there is one
+	nameShimLog    = "shim.log"     // the shim's own last words
 )
 
 // Names below a cache.
@@ -247,6 +248,9 @@ func (r Run) Exit() string { return filepath.Join(r.Dir, nameExit) }
 
 // VMM is the monitor's own directory.
 func (r Run) VMM() string { return filepath.Join(r.Dir, nameVMM) }
+
+// Scratch is the empty disk of a run that waits for its instance.
+func (r Run) Scratch() string { return filepath.Join(r.Dir, nameScratch) }
 
 // Log is where the shim's standard error goes.
 func (r Run) Log() string { return filepath.Join(r.Dir, nameShimLog) }

@@ -178,7 +178,7 @@ func TestNamesDiffer(t *testing.T) {
 	i, r := h.Instance("a"), h.Run("a")
 	all := []string{h.Config(), h.Socket(), h.Lock(), h.DaemonLog(), h.EarlierDaemonLog(), h.Registry(), h.Secrets(), h.SecretKey(), h.Token(),
 		h.Workspace("a"), h.TemporaryWorkspace("a"), h.Instances(), h.Runs(), h.Kernels(), h.Images(), h.Blank(), h.Stage(),
-		i.Dir, i.Disk(), i.Logs(), r.Dir, r.Socket(), r.Exit(), r.VMM(), r.Log(), h.Cache, h.TemporaryWorkspaces(),
+		i.Dir, i.Disk(), i.Logs(), r.Dir, r.Socket(), r.Exit(), r.VMM(), r.Scratch(), r.Log(), h.Cache, h.TemporaryWorkspaces(),
 		h.Secret("a"), h.Unfinished(), h.Templates(), h.Template("a").Dir, h.Template("a").Unfinished().Dir, h.Template("a").Leaving(), h.Template("a").Manifest(), LogFile(i.Logs(), 1)}
 	seen := map[string]bool{}
 	for _, p := range all {

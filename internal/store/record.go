@@ -36,6 +36,7 @@ type Record struct {
 	Accelerator    string            `json:"accelerator"`     // of the last start
 	Confinement    string            `json:"confinement"`     // of the last start; "" before there was any
 	Image          string            `json:"image"`           // digest of the root in use
+	Template       string            `json:"template"`        // key of what the VM was restored from; "": booted, or no VM
 }
 
 // Wake is one return to RUNNING.
@@ -43,6 +44,7 @@ type Wake struct {
 	At     time.Time                `json:"at"`
 	From   instance.State           `json:"from"`
 	Took   time.Duration            `json:"took_ns"`
+	Origin string                   `json:"origin,omitempty"` // of a start: pool, template or cold
 	Stages map[string]time.Duration `json:"stages_ns"`
 }
 
