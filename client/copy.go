@@ -40,7 +40,7 @@ type CopyOut struct {
 // what had come whole stays, and its error is returned.
 func (c *Client) CopyIn(ctx context.Context, ref string, in CopyIn, r io.Reader) error {
 	what := fmt.Sprintf("copy files into instance %q", ref)
-	conn, err := c.upgrade(ctx, what, at(instances, ref, "copy-in")+"?"+in.query(), nil)
+	conn, _, err := c.upgrade(ctx, what, at(instances, ref, "copy-in")+"?"+in.query(), nil)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (s *CopyStream) Close() error { return s.close() }
 func (c *Client) CopyOut(ctx context.Context, ref string, out CopyOut) (*CopyStream, error) {
 	what := fmt.Sprintf("copy files out of instance %q", ref)
 	values := url.Values{"path": {out.Path}, "follow_link": {strconv.FormatBool(out.FollowLink)}}
-	conn, err := c.upgrade(ctx, what, at(instances, ref, "copy-out")+"?"+values.Encode(), nil)
+	conn, _, err := c.upgrade(ctx, what, at(instances, ref, "copy-out")+"?"+values.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -161,11 +161,11 @@ func (c *Client) CopyOut(ctx context.Context, ref string, out CopyOut) (*CopyStr
 		explain: func(err error) error { return c.copied(ctx, ref, what, err, frames) }}, nil
 }
 
-// upgrade asks for a connection of frames.
-func (c *Client) upgrade(ctx context.Context, what, path string, in any) (io.ReadWriteCloser, error) {
+// upgrade asks for a connection of frames, and gives the answer's header too.
+func (c *Client) upgrade(ctx context.Context, what, path string, in any) (io.ReadWriteCloser, http.Header, error) {
 	body, header, err := encode(what, in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if header == nil {
 		header = http.Header{}
@@ -174,12 +174,12 @@ func (c *Client) upgrade(ctx context.Context, what, path string, in any) (io.Rea
 	header.Set("Upgrade", Upgrade)
 	resp, err := c.request(ctx, what, http.MethodPost, path, body, header)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok || resp.StatusCode != http.StatusSwitchingProtocols {
 		resp.Body.Close()
-		return nil, problem(fault.Internal, "", what, "the daemon answered "+resp.Status+" instead of a connection", nil)
+		return nil, nil, problem(fault.Internal, "", what, "the daemon answered "+resp.Status+" instead of a connection", nil)
 	}
-	return conn, nil
+	return conn, resp.Header, nil
 }

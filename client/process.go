@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,9 @@ import (
 // Upgrade is the protocol of a connection to a process or of a copy, named in the
 // Upgrade header: package wire's frames, both ways.
 const Upgrade = "aegis-process"
+
+// WakeHeader holds, in the answer to a run, a Wake as JSON.
+const WakeHeader = "Aegis-Wake"
 
 // ExitStatus is how a process ended. Either Signal is set, or Code counts.
 type ExitStatus struct {
@@ -40,7 +44,7 @@ type IO struct {
 	Stderr  io.Writer
 	Signals <-chan int  // Linux numbers, sent to the process group
 	Resizes <-chan Size // ignored without a TTY
-	Started func()      // called once the process runs, before its output; may be nil
+	Started func(Wake)  // called once the process runs, before its output; of Run with how the start went; may be nil
 }
 
 // Exec runs one more process in a RUNNING instance, or in a PAUSED one, which it
@@ -56,14 +60,16 @@ func (c *Client) Run(ctx context.Context, ref string, files IO) (ExitStatus, err
 }
 
 func (c *Client) attach(ctx context.Context, what, path string, in any, files IO) (ExitStatus, error) {
-	conn, err := c.upgrade(ctx, what, path, in)
+	conn, header, err := c.upgrade(ctx, what, path, in)
 	if err != nil {
 		return ExitStatus{}, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if files.Started != nil {
-		files.Started()
+		var wake Wake
+		json.Unmarshal([]byte(header.Get(WakeHeader)), &wake) // an exec has none
+		files.Started(wake)
 	}
 	return converse(ctx, what, conn, files)
 }

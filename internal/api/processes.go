@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
 	"strings"
@@ -15,7 +16,14 @@ import (
 func (s *server) processes() {
 	raw(s, upgrade("run-instance", "/instances/{ref}/run", "Start an instance, attached to its command"),
 		func(w http.ResponseWriter, r *http.Request, in *Target) error {
-			return s.connect(w, r, func() (net.Conn, error) { return s.Processes.Run(r.Context(), in.Ref) })
+			return s.connect(w, r, func() (net.Conn, error) {
+				conn, wake, err := s.Processes.Run(r.Context(), in.Ref)
+				if err == nil {
+					told, _ := json.Marshal(wake) // numbers and words
+					w.Header().Set(client.WakeHeader, string(told))
+				}
+				return conn, err
+			})
 		})
 
 	type exec struct {

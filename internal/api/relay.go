@@ -20,7 +20,8 @@ type peer struct {
 
 func (p peer) Read(b []byte) (int, error) { return p.early.Read(b) }
 
-// hijack takes the connection from the HTTP server and answers 101.
+// hijack takes the connection from the HTTP server and answers 101, with what was said
+// of a start.
 func hijack(w http.ResponseWriter) (net.Conn, error) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -28,8 +29,12 @@ func hijack(w http.ResponseWriter) (net.Conn, error) {
 	}
 	conn.SetDeadline(time.Time{})
 	// A failed write is a client that has gone; the relay notices.
-	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n\r\n",
-		client.Upgrade, client.VersionHeader, version.Version)
+	told := ""
+	if wake := w.Header().Get(client.WakeHeader); wake != "" {
+		told = client.WakeHeader + ": " + wake + "\r\n"
+	}
+	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n%s\r\n",
+		client.Upgrade, client.VersionHeader, version.Version, told)
 	return peer{conn, buffered.Reader}, nil
 }
 

@@ -64,8 +64,9 @@ type Instances interface {
 // (a half-close) means that the client has gone, since a client that still wants
 // an answer sends wire.FrameStdinEOF instead.
 type Processes interface {
-	// Run starts a STOPPED instance with the client attached to its command.
-	Run(ctx context.Context, ref string) (net.Conn, error)
+	// Run starts a STOPPED instance with the client attached to its command, and says
+	// how the start went.
+	Run(ctx context.Context, ref string) (net.Conn, client.Wake, error)
 	Exec(ctx context.Context, ref string, exec client.Exec) (net.Conn, error)
 	// CopyIn and CopyOut begin a copy of files; these connections are as Exec's, and
 	// wire.FrameEnd is the end of what the client sends.

@@ -20,7 +20,7 @@ const deleteTimeout = 30 * time.Second
 const goes = "a run is deleted when its command ends; aegis instance start keeps one"
 
 func (a *app) run() *cobra.Command {
-	s, tty, remove := &spec{}, false, true
+	s, tty, remove, clock := &spec{}, false, true, &timings{last: time.Now()}
 	cmd := &cobra.Command{Use: "run [FLAGS] -- COMMAND...", Short: "Run a command in an instance of its own, then delete that",
 		Args: a.beforeDash(0, true),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,9 +39,13 @@ func (a *app) run() *cobra.Command {
 			if size, ok := a.size(); ok && tty {
 				create.Rows, create.Cols = int(size.Rows), int(size.Cols)
 			}
-			return a.runEphemeral(cmd.Context(), create)
+			if clock.on {
+				defer clock.print(a.err)
+			}
+			return a.runEphemeral(cmd.Context(), create, clock)
 		}}
 	s.bind(cmd)
+	cmd.Flags().BoolVar(&clock.on, "timings", false, "print on standard error what took how long, in milliseconds")
 	terminalFlags(cmd, &tty)
 	cmd.Flags().BoolVar(&remove, "rm", true, "delete the instance at the end (always on)")
 	return cmd
@@ -55,20 +59,25 @@ func terminalFlags(cmd *cobra.Command, tty *bool) {
 
 // runEphemeral creates, runs attached and deletes. Until the run begins a signal
 // ends the command; from then on it is the process's.
-func (a *app) runEphemeral(parent context.Context, create client.Create) error {
+func (a *app) runEphemeral(parent context.Context, create client.Create, clock *timings) error {
 	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	c, err := a.connectReady(ctx)
 	if err != nil {
 		return err
 	}
+	clock.mark("connect")
 	shown := a.waiting(create.Name)
 	defer shown.stop()
 	made, err := c.Create(ctx, create)
 	if err != nil {
 		return err
 	}
-	defer a.remove(c, made.ID)
+	clock.mark("create")
+	defer func() {
+		a.remove(c, made.ID)
+		clock.mark("delete")
+	}()
 	var u undo.Stack
 	defer u.Run()
 	at, err := a.attach(create.TTY, &u)
@@ -79,7 +88,11 @@ func (a *app) runEphemeral(parent context.Context, create client.Create) error {
 		return &fault.Error{Kind: fault.Cancelled, What: "run", Why: "it was cancelled"}
 	}
 	stop()
-	at.Started = shown.stop
+	at.Started = func(w client.Wake) {
+		shown.stop()
+		clock.started(w)
+	}
+	defer clock.mark("command")
 	return at.until(parent, func(ctx context.Context) (client.ExitStatus, error) { return c.Run(ctx, made.ID, at.IO) })
 }
 

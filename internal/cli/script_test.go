@@ -79,7 +79,7 @@ func prepare(env *testscript.Env) error {
 	env.Setenv("AEGIS_HOME", home)
 	env.Setenv("NO_COLOR", "1")
 	s := &scene{fails: map[string]error{}, stalls: map[string]bool{}, over: make(chan struct{})}
-	s.Fake = &apitest.Fake{Fails: s.failure, Root: filepath.Join(env.WorkDir, "guest")}
+	s.Fake = &apitest.Fake{Wake: client.Wake{From: "STOPPED", Origin: "pool", MS: 12, Stages: map[string]float64{"resume": 1.5, "disk": 2}}, Fails: s.failure, Root: filepath.Join(env.WorkDir, "guest")}
 	if err := os.MkdirAll(s.Root, 0o700); err != nil {
 		return err
 	}

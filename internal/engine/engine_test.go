@@ -265,7 +265,7 @@ func goesWithItsClient(t *testing.T, half bool) {
 		if _, err := os.Stat(view.Workspace.Path); err != nil {
 			t.Fatal(err)
 		}
-		conn, err := w.Run(t.Context(), "run")
+		conn, _, err := w.Run(t.Context(), "run")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -239,3 +239,19 @@ func TestStopDuringAStartFromThePool(t *testing.T) {
 		}
 	})
 }
+
+func TestRunTellsItsStart(t *testing.T) {
+	stocked(t, func(t *testing.T, w *world) {
+		w.origin(client.Create{Name: "a"})
+		w.pooled()
+		w.create(client.Create{Name: "run", Ephemeral: true})
+		conn, wake, err := w.Run(t.Context(), "run")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if wake.From != "STOPPED" || wake.Origin != fromPool || wake.At.IsZero() {
+			t.Errorf("the start: %+v", wake)
+		}
+	})
+}

@@ -61,14 +61,21 @@ func (a *actor) awaken(ctx context.Context, on instance.Event, what, hold string
 	return life, release, woke, nil
 }
 
-// Run starts a STOPPED instance with the caller attached to its command. The
-// stream carries package wire's frames; the caller closes it.
-func (e *Engine) Run(ctx context.Context, ref string) (net.Conn, error) {
+// Run starts a STOPPED instance with the caller attached to its command, and says how
+// the start went. The stream carries package wire's frames; the caller closes it.
+func (e *Engine) Run(ctx context.Context, ref string) (net.Conn, client.Wake, error) {
 	a, stream, err := e.start(ctx, ref, true)
 	if err != nil {
-		return nil, err
+		return nil, client.Wake{}, err
 	}
-	return &attached{Stream: stream, e: e, a: a}, nil
+	var last client.Wake
+	a.ask(ctx, func() error {
+		if len(a.rec.Wakes) > 0 {
+			last = wakes(a.rec.Wakes[:1])[0]
+		}
+		return nil
+	})
+	return &attached{Stream: stream, e: e, a: a}, last, nil
 }
 
 // attached is the stream of a run's command. An ephemeral instance ends with its

@@ -30,6 +30,8 @@ type Fake struct {
 	Copy func(conn net.Conn)
 	// Fails is asked before each call, by the name of the method, and may be nil.
 	Fails func(call string) error
+	// Wake is what Run says of its start.
+	Wake client.Wake
 	// Log is what Logs returns.
 	Log func(client.LogQuery) io.ReadCloser
 	// Root is the directory that copies go to and come from.

@@ -18,17 +18,17 @@ import (
 
 type processes Fake
 
-func (p *processes) Run(_ context.Context, ref string) (net.Conn, error) {
+func (p *processes) Run(_ context.Context, ref string) (net.Conn, client.Wake, error) {
 	f := (*Fake)(p)
 	if err := f.enter("Run", ref); err != nil {
-		return nil, err
+		return nil, client.Wake{}, err
 	}
 	defer f.mu.Unlock()
 	i, err := f.find(ref)
 	if err != nil {
-		return nil, err
+		return nil, client.Wake{}, err
 	}
-	return f.play(i.Command), nil
+	return f.play(i.Command), f.Wake, nil
 }
 
 func (p *processes) Exec(_ context.Context, ref string, exec client.Exec) (net.Conn, error) {
