@@ -77,7 +77,9 @@ func newHome(t *testing.T) *home {
 		}
 	}
 	h.config(`front-door = "127.0.0.1:0"`)
-	h.env = append(os.Environ(), "AEGIS_HOME="+h.dir, "AEGIS_CACHE="+cache, "NO_COLOR=1")
+	// Templates are off: else the daemon of every test would make one behind its back, and
+	// the tests would differ in what their VMs come from. stock switches them on.
+	h.env = append(os.Environ(), "AEGIS_HOME="+h.dir, "AEGIS_CACHE="+cache, "NO_COLOR=1", "AEGIS_TEMPLATES=false")
 	t.Cleanup(h.close)
 	return h
 }

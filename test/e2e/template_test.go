@@ -1,0 +1,338 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"aegis/client"
+)
+
+// clock is by how much a guest's clock may differ from the host's.
+const clock = 50 * time.Millisecond
+
+// stock switches templates on, and a pool of that size. The daemon must be down.
+func (h *home) stock(pool int) {
+	h.set("AEGIS_TEMPLATES", "true")
+	h.set("AEGIS_POOL_SIZE", strconv.Itoa(pool))
+}
+
+// stocked waits for so many templates, and so many VMs that wait.
+func (h *home) stocked(templates, pool int) {
+	h.t.Helper()
+	h.eventually(time.Minute, fmt.Sprintf("%d templates are made, and %d VMs wait", templates, pool), func() error {
+		var s client.Status
+		if err := json.Unmarshal([]byte(h.ok("status", "--json")), &s); err != nil {
+			return err
+		}
+		if s.Templates != templates || s.PoolReady != pool {
+			return fmt.Errorf("%d templates, %d VMs", s.Templates, s.PoolReady)
+		}
+		return nil
+	})
+}
+
+// origin is what the last start of an instance was made from.
+func (h *home) origin(name, want string) {
+	h.t.Helper()
+	for _, w := range h.info(name).Wakes { // the last one first
+		if w.From == "STOPPED" {
+			if w.Origin != want {
+				h.t.Errorf("%s started from %q, want %q: %v", name, w.Origin, want, w.Stages)
+			}
+			return
+		}
+	}
+	h.t.Errorf("%s has not started", name)
+}
+
+// fellBack is why the starts of an instance were not made from what is quicker.
+func (h *home) fellBack(name string) (why []string) {
+	h.t.Helper()
+	for line := range strings.Lines(h.ok("events")) {
+		var e client.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			h.t.Fatal(err)
+		}
+		if e.Event == "fell-back" && e.Name == name {
+			why = append(why, e.Reason)
+		}
+	}
+	return why
+}
+
+// everything starts a server with all that an instance can have.
+func (h *home) everything(name string) string {
+	h.t.Helper()
+	h.write(filepath.Join(h.cwd, name, "index.html"), "content of "+name+"\n")
+	h.ok("instance", "start", "--name", name, "--workspace", name, "--expose", "80", "--secret", "API_KEY", "--pause-after", "never",
+		"--", "python", "-m", "http.server", "80")
+	return h.url(name)
+}
+
+// whole tries what an instance has, whatever it was made from.
+func (h *home) whole(name, url string) {
+	h.t.Helper()
+	h.page(url, "content of "+name+"\n")
+	if got := h.ok("exec", name, "--", "sh", "-c", "hostname; echo $API_KEY; pwd; echo written > here"); got != name+"\n"+secretValue+"\n/workspace\n" {
+		h.t.Errorf("%s: an exec gives %q", name, got)
+	}
+	if body, err := os.ReadFile(filepath.Join(h.cwd, name, "here")); string(body) != "written\n" {
+		h.t.Errorf("%s: the workspace: %q, %v", name, body, err)
+	}
+	if r := h.run("exit 7\n", "shell", name); r.code != 7 {
+		h.t.Errorf("%s: a shell: %+v", name, r)
+	}
+	h.write(filepath.Join(h.cwd, "sent"), "to "+name)
+	h.ok("cp", "sent", name+":/root/sent")
+	if got := h.ok("cp", name+":/root/sent", "-"); !strings.Contains(got, "to "+name) {
+		h.t.Errorf("%s: a copy: %q", name, got)
+	}
+	h.timely(name)
+}
+
+// timely compares the clocks.
+func (h *home) timely(name string) {
+	h.t.Helper()
+	before := time.Now()
+	text := h.ok("exec", name, "--", "date", "+%s.%N")
+	after := time.Now()
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if now := time.UnixMicro(int64(seconds * 1e6)); now.Before(before.Add(-clock)) || now.After(after.Add(clock)) {
+		h.t.Errorf("%s: its clock says %s, between %s and %s of the host's", name, now, before, after)
+	}
+}
+
+// own are the things that no two instances may have in common.
+func (h *home) own(seen map[string]string, name string) {
+	h.t.Helper()
+	out := h.ok("exec", name, "--", "sh", "-c", `cat /proc/sys/kernel/random/boot_id; head -c 16 /dev/urandom | od -An -tx1; cat /etc/machine-id
+cat /proc/sys/kernel/random/uuid; python3 -c 'import uuid, random; print(uuid.uuid4(), random.random()); print(hash("text"))'; cat /sys/class/net/eth0/address`)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 7 {
+		h.t.Fatalf("%s: %q", name, out)
+	}
+	for _, line := range lines {
+		if other, ok := seen[line]; ok {
+			h.t.Errorf("%s and %s have both %q", name, other, line)
+		}
+		seen[line] = name
+	}
+	if strings.HasPrefix(lines[0], "00000000") {
+		h.t.Errorf("%s: its boot ID is %s", name, lines[0])
+	}
+}
+
+// clean wants none of these bytes in any file of the templates.
+func (h *home) clean(needles ...string) {
+	h.t.Helper()
+	files := 0
+	filepath.WalkDir(filepath.Join(h.dir, "templates"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		files++
+		for _, needle := range needles {
+			if found, err := contains(path, []byte(needle)); found || err != nil {
+				h.t.Errorf("%q in %s: %v, %v", needle, path, found, err)
+			}
+		}
+		return nil
+	})
+	if files < 3 {
+		h.t.Errorf("the templates have %d files", files)
+	}
+}
+
+// TestTemplate starts from nothing, and then from what the daemon made of that.
+func TestTemplate(t *testing.T) {
+	h := newHome(t)
+	h.stock(0)
+	if r := h.run(secretValue, "secret", "set", "API_KEY"); r.code != 0 {
+		t.Fatalf("secret set: %+v", r)
+	}
+	seen := map[string]string{}
+	first := h.everything("first-of-all")
+	h.origin("first-of-all", "cold")
+	h.whole("first-of-all", first)
+	h.own(seen, "first-of-all")
+	h.ok("exec", "first-of-all", "--", "sh", "-c", "echo kept > /root/kept")
+	h.stocked(1, 0)
+	h.absent(secretValue)
+	second := h.everything("second-of-all")
+	h.origin("second-of-all", "template")
+	h.whole("second-of-all", second)
+	h.own(seen, "second-of-all")
+	h.ok(words("instance stop first-of-all")...)
+	h.ok(words("instance start --name first-of-all")...) // with the disk it has
+	h.origin("first-of-all", "template")
+	h.whole("first-of-all", first)
+	h.own(map[string]string{}, "first-of-all")
+	if got := h.ok(words("exec first-of-all -- cat /root/kept")...); got != "kept\n" {
+		t.Errorf("the disk: %q", got)
+	}
+	h.ok(words("instance pause second-of-all")...)
+	h.page(second, "content of second-of-all\n")
+	h.timely("second-of-all")
+	h.clean(secretValue, "content of", "first-of-all", "second-of-all")
+	h.absent(secretValue)
+	h.ok(words("instance start --name third --no-template -- sleep infinity")...)
+	h.origin("third", "cold")
+	for _, name := range []string{"first-of-all", "second-of-all"} {
+		if why := h.fellBack(name); len(why) > 0 {
+			t.Errorf("%s: %v", name, why)
+		}
+	}
+	h.ok(words("instance delete --force first-of-all second-of-all third")...)
+	h.bare()
+	if out := h.ok(words("system prune")...); !strings.Contains(out, "templates") {
+		t.Errorf("prune: %s", out)
+	}
+	h.stocked(0, 0)
+}
+
+// TestPool starts from VMs that wait, with new disks and with old ones.
+func TestPool(t *testing.T) {
+	h := newHome(t)
+	h.stock(1)
+	if r := h.run(secretValue, "secret", "set", "API_KEY"); r.code != 0 {
+		t.Fatalf("secret set: %+v", r)
+	}
+	seen := map[string]string{}
+	h.ok(words("instance start --name warmer -- true")...)
+	h.stocked(1, 1)
+	first := h.everything("first-of-all")
+	h.origin("first-of-all", "pool")
+	h.whole("first-of-all", first)
+	h.own(seen, "first-of-all")
+	h.ok("exec", "first-of-all", "--", "sh", "-c", "echo kept > /root/kept")
+	h.stocked(1, 1)
+	second := h.everything("second-of-all")
+	h.origin("second-of-all", "pool")
+	h.whole("second-of-all", second)
+	h.own(seen, "second-of-all")
+	h.ok(words("instance stop first-of-all")...)
+	h.stocked(1, 1)
+	h.ok(words("instance start --name first-of-all")...)
+	h.origin("first-of-all", "pool")
+	h.whole("first-of-all", first)
+	if got := h.ok(words("exec first-of-all -- cat /root/kept")...); got != "kept\n" {
+		t.Errorf("the disk: %q", got)
+	}
+	h.clean(secretValue, "content of", "first-of-all", "second-of-all")
+	h.absent(secretValue)
+	for i := range 20 {
+		if r := h.run("", "run", "--", "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)); r.code != i || r.stdout != fmt.Sprintln(i) {
+			t.Fatalf("run %d: %+v", i, r)
+		}
+	}
+	if log, err := os.ReadFile(filepath.Join(h.dir, "aegisd.log")); err != nil || strings.Contains(string(log), "fell back") {
+		t.Errorf("starts fell back: %v", err)
+	}
+	h.ok(words("instance delete --force first-of-all second-of-all warmer")...)
+}
+
+// TestPoolSurvives kills what makes and holds the VMs that wait.
+func TestPoolSurvives(t *testing.T) {
+	h := newHome(t)
+	h.stock(1)
+	h.ok(words("instance start --name one -- sleep infinity")...)
+	lives := func() (shims []process) {
+		for _, p := range h.processes() {
+			if p.role() == "aegis-shim" {
+				shims = append(shims, p)
+			}
+		}
+		return shims
+	}
+	mine := lives()[0]
+	h.eventually(time.Minute, "a template is being made", func() error {
+		drafts, _ := filepath.Glob(filepath.Join(h.dir, "templates", "*", "*"))
+		if len(lives()) != 2 || len(drafts) == 0 {
+			return fmt.Errorf("%v, %v", lives(), drafts)
+		}
+		return nil
+	})
+	for _, p := range lives() {
+		if p.pid != mine.pid {
+			h.kill(p)
+		}
+	}
+	h.eventually(10*time.Second, "nothing of its maker is left", func() error {
+		left, _ := os.ReadDir(filepath.Join(h.dir, "templates"))
+		if len(lives()) != 1 || len(h.runs()) != 1 || len(left) != 0 {
+			return fmt.Errorf("%v, %v, %v", lives(), h.runs(), left)
+		}
+		return nil
+	})
+	h.ok(words("run -- true")...)
+	h.stocked(1, 1)
+	for _, p := range lives() {
+		if p.pid != mine.pid {
+			h.kill(p)
+		}
+	}
+	h.eventually(time.Minute, "another one waits", func() error {
+		if now := lives(); len(now) != 2 {
+			return fmt.Errorf("%v", now)
+		}
+		return nil
+	})
+	h.stocked(1, 1)
+	h.end(syscall.SIGKILL)
+	h.ok("up")
+	h.eventually(10*time.Second, "the VM that waited for the last daemon is gone", func() error {
+		if now := h.runs(); len(lives()) != 1 || len(now) != 1 {
+			return fmt.Errorf("%v %v", lives(), now)
+		}
+		return nil
+	})
+	h.state("one", "RUNNING", time.Second)
+	h.ok(words("run -- true")...)
+	h.stocked(1, 1)
+	h.ok(words("instance delete --force one")...)
+}
+
+// TestTemplateIsSpoiled starts from templates that are not what they were.
+func TestTemplateIsSpoiled(t *testing.T) {
+	h := newHome(t)
+	h.stock(0)
+	h.ok(words("instance start --name one -- true")...)
+	for name, spoil := range map[string]func(path string) error{
+		"cut":     func(path string) error { return os.Truncate(path, 1<<20) },
+		"changed": func(path string) error { return os.Chtimes(path, time.Now(), time.Now()) },
+		"gone":    os.Remove,
+	} {
+		h.stocked(1, 0)
+		var large string
+		var size int64
+		files, _ := filepath.Glob(filepath.Join(h.dir, "templates", "*", "*"))
+		for _, f := range files {
+			if info, err := os.Stat(f); err == nil && info.Size() > size {
+				large, size = f, info.Size()
+			}
+		}
+		if err := spoil(large); err != nil {
+			t.Fatal(err)
+		}
+		h.ok("instance", "start", "--name", name, "--", "sleep", "infinity")
+		h.origin(name, "cold")
+		if why := h.fellBack(name); len(why) != 1 || !strings.Contains(why[0], "template") {
+			t.Errorf("%s: the events say %v", name, why)
+		}
+		if log := h.ok("logs", name, "--stream", "system"); !strings.Contains(log, "fell-back: ") {
+			t.Errorf("%s: the log says %q", name, log)
+		}
+		h.ok(words("instance delete --force " + name)...)
+	}
+}
