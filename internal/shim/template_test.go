@@ -53,13 +53,22 @@ func (w *world) ready() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		c.Leave()
 		if status.Instance != "" || status.Started {
 			w.t.Fatalf("%+v", status)
 		}
 		if status.Ready {
+			select { // also to who comes late
+			case report := <-c.Reports():
+				if !report.Ready {
+					w.t.Fatalf("%+v", report)
+				}
+			case <-time.After(10 * time.Second):
+				w.t.Fatal("it is not reported")
+			}
+			c.Leave()
 			return
 		}
+		c.Leave()
 	}
 }
 

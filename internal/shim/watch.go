@@ -18,6 +18,9 @@ func (r *run) watch(conn *net.UnixConn) error {
 		status.Instance = r.owner.Instance
 	}
 	r.watchers[untold] = struct{}{}
+	if r.ready { // who began to watch too late for the report gets it too
+		untold.add(instance.Report{Ready: true})
+	}
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
