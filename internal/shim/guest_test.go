@@ -184,6 +184,7 @@ func beginWith(t *testing.T, backend vmm.Backend, set func(*instance.Launch)) *w
 		t.Fatal(err)
 	}
 	w.run.ops.Go(func() { w.run.serve(l) })
+	client, _, err := Connect(t.Context(), w.dir) // before it lives: a run may be short
 	go func() {
 		defer close(w.over)
 		w.run.live(backend)
@@ -193,9 +194,10 @@ func beginWith(t *testing.T, backend vmm.Backend, set func(*instance.Launch)) *w
 		go w.run.kill("test")
 		w.await(w.over, "the end of the run")
 	})
-	if w.client, _, err = Connect(t.Context(), w.dir); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.client = client
 	t.Cleanup(w.client.Leave)
 	return w
 }
