@@ -35,7 +35,7 @@ func TestSystem(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 	}
-	if !use.CacheShared || use.Reclaimable == 0 || len(use.Rows) != 10 {
+	if !use.CacheShared || use.Reclaimable == 0 || len(use.Rows) != 11 {
 		t.Errorf("%+v", use)
 	}
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -244,51 +245,29 @@ func TestPool(t *testing.T) {
 	h.ok(words("instance delete --force first-of-all second-of-all warmer")...)
 }
 
+// shims are the owners of VMs but for these.
+func (h *home) shims(but ...process) (out []process) {
+	for _, p := range h.processes() {
+		if p.role() == "aegis-shim" && !slices.ContainsFunc(but, func(o process) bool { return o.pid == p.pid }) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // TestPoolSurvives kills what makes and holds the VMs that wait.
 func TestPoolSurvives(t *testing.T) {
 	h := newHome(t)
 	h.stock(1)
 	h.ok(words("instance start --name one -- sleep infinity")...)
-	lives := func() (shims []process) {
-		for _, p := range h.processes() {
-			if p.role() == "aegis-shim" {
-				shims = append(shims, p)
-			}
-		}
-		return shims
-	}
-	mine := lives()[0]
-	h.eventually(time.Minute, "a template is being made", func() error {
-		drafts, _ := filepath.Glob(filepath.Join(h.dir, "templates", "*", "*"))
-		if len(lives()) != 2 || len(drafts) == 0 {
-			return fmt.Errorf("%v, %v", lives(), drafts)
-		}
-		return nil
-	})
-	for _, p := range lives() {
-		if p.pid != mine.pid {
-			if nice, err := unix.Getpriority(unix.PRIO_PROCESS, p.pid); err != nil || 20-nice < 5 { // getpriority(2): the system call gives 20 less it
-				t.Errorf("the maker is as urgent as a start: %d, %v", 20-nice, err)
-			}
-			h.kill(p)
-		}
-	}
-	h.eventually(10*time.Second, "nothing of its maker is left", func() error {
-		left, _ := os.ReadDir(filepath.Join(h.dir, "templates"))
-		if len(lives()) != 1 || len(h.runs()) != 1 || len(left) != 0 {
-			return fmt.Errorf("%v, %v, %v", lives(), h.runs(), left)
-		}
-		return nil
-	})
+	one := h.shims()[0]
+	h.makerDies(one)
 	h.ok(words("run -- true")...)
 	h.stocked(1, 1)
-	for _, p := range lives() {
-		if p.pid != mine.pid {
-			h.kill(p)
-		}
-	}
+	waited := h.shims(one)[0]
+	h.kill(waited)
 	h.eventually(time.Minute, "another one waits", func() error {
-		if now := lives(); len(now) != 2 {
+		if now := h.shims(one, waited); len(now) != 1 {
 			return fmt.Errorf("%v", now)
 		}
 		return nil
@@ -297,8 +276,8 @@ func TestPoolSurvives(t *testing.T) {
 	h.end(syscall.SIGKILL)
 	h.ok("up")
 	h.eventually(10*time.Second, "the VM that waited for the last daemon is gone", func() error {
-		if now := h.runs(); len(lives()) != 1 || len(now) != 1 {
-			return fmt.Errorf("%v %v", lives(), now)
+		if now := h.runs(); len(h.shims()) != 1 || len(now) != 1 {
+			return fmt.Errorf("%v %v", h.shims(), now)
 		}
 		return nil
 	})
@@ -306,6 +285,30 @@ func TestPoolSurvives(t *testing.T) {
 	h.ok(words("run -- true")...)
 	h.stocked(1, 1)
 	h.ok(words("instance delete --force one")...)
+}
+
+// makerDies waits for a template's maker, and kills it.
+func (h *home) makerDies(other process) {
+	h.t.Helper()
+	h.eventually(time.Minute, "a template is being made", func() error {
+		drafts, _ := filepath.Glob(filepath.Join(h.dir, "templates", "*", "*"))
+		if len(h.shims(other)) != 1 || len(drafts) == 0 {
+			return fmt.Errorf("%v, %v", h.shims(other), drafts)
+		}
+		return nil
+	})
+	maker := h.shims(other)[0]
+	if nice, err := unix.Getpriority(unix.PRIO_PROCESS, maker.pid); err != nil || 20-nice < 5 { // getpriority(2): the system call gives 20 less it
+		h.t.Errorf("the maker is as urgent as a start: %d, %v", 20-nice, err)
+	}
+	h.kill(maker)
+	h.eventually(10*time.Second, "nothing of its maker is left", func() error {
+		left, _ := os.ReadDir(filepath.Join(h.dir, "templates"))
+		if len(h.shims(other)) != 0 || len(h.runs()) != 1 || len(left) != 0 {
+			return fmt.Errorf("%v, %v, %v", h.shims(other), h.runs(), left)
+		}
+		return nil
+	})
 }
 
 // TestTemplateIsSpoiled starts from templates that are not what they were.

@@ -69,6 +69,9 @@ func (m *machine) unload(ctx context.Context, state *os.File) error {
 	if err := m.migrated(ctx); err != nil {
 		return err
 	}
+	m.mu.Lock()
+	m.closed = true // its end is ours from here on
+	m.mu.Unlock()
 	if _, err := m.control.send(nil, command{Execute: "quit"}); err != nil {
 		return err
 	}
