@@ -67,7 +67,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 		Run: run, RunDir: e.Home.Run(run).Dir,
 		Backend: backend.Name, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
 		CPUs: spec.CPUs, Memory: spec.Memory, BootTimeout: e.Config.BootTimeout,
-		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Workspace: spec.Workspace},
+		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Discard: spec.Ephemeral, Workspace: spec.Workspace},
 	}
 	if spec.Net != egress.ModeNone {
 		p.launch.NIC = true

@@ -125,12 +125,12 @@ func (l *Link) SetClock(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// Shutdown ends every process (SIGTERM, after grace SIGKILL), syncs and unmounts.
+// Shutdown ends every process (SIGTERM, after the grace SIGKILL), syncs and unmounts.
 // Then everything that processes have written is here; it is lost with the link
 // unless read calls for it, which the guest waits for, some seconds at most. When
-// Shutdown returns the VM ends by itself.
-func (l *Link) Shutdown(ctx context.Context, grace time.Duration, read func()) error {
-	req := wire.Request{Op: wire.OpShutdown, Shutdown: &wire.Shutdown{Grace: grace}}
+// Shutdown returns the VM ends by itself, or may be ended: nothing is left to be written.
+func (l *Link) Shutdown(ctx context.Context, how wire.Shutdown, read func()) error {
+	req := wire.Request{Op: wire.OpShutdown, Shutdown: &how}
 	stream, _, err := l.open(ctx, "shut the guest down", req)
 	if err != nil {
 		return err

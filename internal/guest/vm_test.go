@@ -55,7 +55,7 @@ func (b *booted) exec(t *testing.T, id string, args ...string) (string, wire.Exi
 
 func (b *booted) shutdown(t *testing.T) {
 	t.Helper()
-	if err := b.link.Shutdown(t.Context(), 10*time.Second, func() {}); err != nil {
+	if err := b.link.Shutdown(t.Context(), wire.Shutdown{Grace: 10 * time.Second}, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	select {

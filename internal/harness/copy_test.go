@@ -245,7 +245,7 @@ func TestShutdownEndsCopies(t *testing.T) {
 		files, _ := os.ReadDir(dir)
 		begun = len(files) > 0
 	}
-	go link.Shutdown(t.Context(), 0, func() {})
+	go link.Shutdown(t.Context(), wire.Shutdown{}, func() {})
 	select {
 	case <-machine.stopped:
 	case <-time.After(patience):

@@ -25,7 +25,7 @@ const patience = 30 * time.Second
 
 // here is this machine in the place of a VM: nothing is mounted or set.
 type here struct {
-	stopped chan time.Duration
+	stopped chan wire.Shutdown
 	ended   chan string
 }
 
@@ -35,10 +35,10 @@ func (here) become(_ wire.Start, _ bool, mark func(string)) (*cgroups, error) {
 	mark("identity")
 	return nil, nil
 }
-func (here) setClock(wire.Clock) error    { return nil }
-func (here) stats() (wire.Stats, error)   { return readStats("/proc", "/", "/nowhere") }
-func (h here) stop(d time.Duration) error { h.stopped <- d; return nil }
-func (h here) off(why string)             { h.ended <- why }
+func (here) setClock(wire.Clock) error      { return nil }
+func (here) stats() (wire.Stats, error)     { return readStats("/proc", "/", "/nowhere") }
+func (h here) stop(how wire.Shutdown) error { h.stopped <- how; return nil }
+func (h here) off(why string)               { h.ended <- why }
 
 // reaping is the one reaper of this test binary: it takes every child's exit.
 var reaping = newReaper()
@@ -76,7 +76,7 @@ func linked(t *testing.T) (*guest.Link, here) {
 func linkedAt(t *testing.T, socket string) (*guest.Link, here) {
 	t.Helper()
 	hostEnd, guestEnd := socketPair(t)
-	machine := here{make(chan time.Duration, 1), make(chan string, 1)}
+	machine := here{make(chan wire.Shutdown, 1), make(chan string, 1)}
 	s := newServer(reaping, machine)
 	s.self = newSelf(socket)
 	served := make(chan string, 1)
@@ -283,11 +283,11 @@ func TestOrder(t *testing.T) {
 	}
 	main.Send(wire.FrameStdinEOF, nil)
 	collect(t, main, nil)
-	if err := link.Shutdown(t.Context(), 3*time.Second, func() {}); err != nil {
+	if err := link.Shutdown(t.Context(), wire.Shutdown{Grace: 3 * time.Second, Discard: true}, func() {}); err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
-	if grace := <-machine.stopped; grace != 3*time.Second {
-		t.Errorf("stopped with a grace of %s", grace)
+	if how := <-machine.stopped; how != (wire.Shutdown{Grace: 3 * time.Second, Discard: true}) {
+		t.Errorf("stopped so: %+v", how)
 	}
 	<-machine.ended
 	if _, err := link.Exec(t.Context(), wire.Process{ID: "x", Args: []string{"true"}}); !fault.Is(err, fault.WrongState) {
@@ -312,7 +312,7 @@ func TestShutdownKeepsTheLastOutput(t *testing.T) {
 		}
 		first <- len(out)
 	}()
-	err = link.Shutdown(t.Context(), time.Second, func() {
+	err = link.Shutdown(t.Context(), wire.Shutdown{Grace: time.Second}, func() {
 		if n := <-first; n != 8000000 {
 			t.Errorf("%d bytes of the last output came", n)
 		}

@@ -286,7 +286,7 @@ func TestShutdownEndsCallers(t *testing.T) {
 	}
 	defer c.Close()
 	talk(t, c)
-	if err := in.link.Shutdown(t.Context(), time.Second, func() {}); err != nil {
+	if err := in.link.Shutdown(t.Context(), wire.Shutdown{Grace: time.Second}, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	<-in.host.stopped

@@ -37,7 +37,7 @@ type machine interface {
 	// stats reads the counters.
 	stats() (wire.Stats, error)
 	// stop ends every process of the user's and unmounts the disks.
-	stop(grace time.Duration) error
+	stop(how wire.Shutdown) error
 	// off ends the VM.
 	off(why string)
 }
@@ -271,8 +271,9 @@ func (s *server) shutdown(stream *yamux.Stream, req wire.Shutdown) error {
 	}
 	s.self.close()
 	s.copies.close()
-	if err := s.machine.stop(req.Grace); err != nil {
+	if err := s.machine.stop(req); err != nil {
 		say("shut down: %v", err)
+		syncDisks() // the host may end the VM after the reply
 	}
 	s.drain(partTime)
 	wire.WriteMessage(stream, wire.Reply{}, wire.MaxReply)

@@ -125,12 +125,15 @@ func (m *vm) setClock(c wire.Clock) error { return setClock(c) }
 func (m *vm) stats() (wire.Stats, error) { return readStats("/proc", "/", cgroupDir) }
 
 // stop ends the processes, then the mounts. When it returns the disk is whole,
-// or the error says what is not.
-func (m *vm) stop(grace time.Duration) error {
+// unless nobody wants it, or the error says what is not.
+func (m *vm) stop(how wire.Shutdown) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stopping.Store(true)
-	m.clear(grace)
+	m.clear(how.Grace)
+	if how.Discard {
+		return nil
+	}
 	syncDisks()
 	if err := stepOut(m.outside); err != nil {
 		return err

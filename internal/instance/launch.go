@@ -53,6 +53,7 @@ type Assignment struct {
 	LogDir    string     `json:"log_dir"`   // absolute, exists
 	LogSize   int64      `json:"log_size"`  // bytes, cap of the instance's log
 	Disk      string     `json:"disk"`      // file: the instance's writable layer
+	Discard   bool       `json:"discard"`   // the disk is deleted with the end of this life
 	Workspace *Workspace `json:"workspace"` // nil: none
 	Net       *Net       `json:"net"`       // nil: none; else the machine has a NIC
 }

@@ -130,21 +130,21 @@ func TestClientGoes(t *testing.T) {
 	}
 }
 
+// TestStop ends the VM once the guest has nothing left to write: this guest never ends it.
 func TestStop(t *testing.T) {
-	var grace time.Duration
+	var how wire.Shutdown
 	w := begin(t, script{on: map[wire.Op]operation{wire.OpShutdown: func(g *scripted, s *yamux.Stream, req wire.Request) {
-		grace = req.Shutdown.Grace
+		how = *req.Shutdown
 		close(g.term)
 		tellHost(s, wire.Reply{})
-		time.AfterFunc(50*time.Millisecond, func() { g.off <- nil })
-	}}}, nil)
+	}}}, func(l *instance.Launch) { l.Assignment.Discard = true })
 	w.mustStart(false)
 	if err := w.client.Stop(t.Context(), 3*time.Second, instance.IdledOut); err != nil {
 		t.Fatal(err)
 	}
 	exit := w.exit()
-	if exit.Signal != 15 || exit.Reason != instance.IdledOut || exit.Error != "" || grace != 3*time.Second {
-		t.Errorf("%+v, grace %s", exit, grace)
+	if exit.Signal != 15 || exit.Reason != instance.IdledOut || exit.Error != "" || how != (wire.Shutdown{Grace: 3 * time.Second, Discard: true}) {
+		t.Errorf("%+v after %+v", exit, how)
 	}
 }
 

@@ -199,16 +199,16 @@ func (r *run) ask(reason string) {
 // grace of its processes; a guest that is slower is killed.
 const shutdownSlack = 15 * time.Second
 
-// shutdown asks the guest to end, and kills the VM if it does not.
+// shutdown has the guest end what runs and write what is to be written, and ends the VM.
 func (r *run) shutdown(grace time.Duration) {
 	if r.vm == nil {
 		return
 	}
 	defer r.vm.Close()
 	r.mu.Lock()
-	free := r.owner == nil
+	owner := r.owner
 	r.mu.Unlock()
-	if r.bootErr != nil || free { // nothing of anybody's is in it
+	if r.bootErr != nil || owner == nil { // nothing of anybody's is in it
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace+shutdownSlack)
@@ -216,13 +216,9 @@ func (r *run) shutdown(grace time.Duration) {
 	if err := r.vm.Resume(ctx); err != nil {
 		return
 	}
-	if err := r.link.Shutdown(ctx, grace, r.settle); err != nil && !isDone(r.vm.Done()) {
+	how := wire.Shutdown{Grace: grace, Discard: owner.Discard}
+	if err := r.link.Shutdown(ctx, how, r.settle); err != nil && !isDone(r.vm.Done()) {
 		slog.Warn("the guest did not shut down", "error", err)
-		return
-	}
-	select {
-	case <-r.vm.Done():
-	case <-ctx.Done():
 	}
 }
 

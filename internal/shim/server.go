@@ -217,18 +217,21 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 	stages = within(r.phases.since(asked), stages)
 	r.mu.Unlock()
 	go r.attend()
+	told := r.relaying() // until it is known how the command ended
 	if err := answer(conn, reply{Stages: stages}); err != nil || !boots.Attached {
 		process.Send(wire.FrameStdinEOF, nil)
-		go r.follow(process, nil)
+		go r.follow(process, nil, told)
 		return nil
 	}
 	go relayInput(conn, process, true)
-	r.follow(process, conn)
+	r.follow(process, conn, told)
 	return nil
 }
 
-// follow passes the command's output on until it ends, and then ends the VM.
-func (r *run) follow(process *guest.Process, client *net.UnixConn) {
+// follow passes the command's output on until it ends, and then ends the VM. It calls
+// told when it is known how the command ended.
+func (r *run) follow(process *guest.Process, client *net.UnixConn, told func()) {
+	defer told()
 	out := r.outputs("")
 	var to net.Conn // nil, not a nil *net.UnixConn, when nobody is attached
 	if client != nil {

@@ -127,9 +127,12 @@ type Dial struct {
 	Wait time.Duration `json:"wait_ns"`
 }
 
-// Shutdown ends the VM. After Grace the processes that are left get SIGKILL.
+// Shutdown ends the VM. After Grace the processes that are left get SIGKILL. With Discard
+// nobody will read the disk again: what is still to be written to it is lost. The workspace
+// is whole in any case.
 type Shutdown struct {
-	Grace time.Duration `json:"grace_ns"`
+	Grace   time.Duration `json:"grace_ns"`
+	Discard bool          `json:"discard,omitempty"`
 }
 
 // Clock is the host's wall clock, in nanoseconds since 1970 (UTC).

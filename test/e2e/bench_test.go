@@ -26,7 +26,7 @@ func TestFigures(t *testing.T) {
 		name    string
 		measure func(*home, *table)
 	}{
-		{"run", measureRun},
+		{"start", measureStarts},
 		{"exec", measureExec},
 		{"wake", measureWake},
 		{"simultaneous wakes", measureManyWakes},
@@ -91,14 +91,4 @@ func (s series) at(p int) time.Duration {
 	}
 	sorted := slices.Sorted(slices.Values(s))
 	return sorted[(len(sorted)-1)*p/100]
-}
-
-// measureRun is a whole life without a template: boot, true, shutdown, delete.
-func measureRun(h *home, out *table) {
-	h.ok("run", "--", "true")
-	var s series
-	for range 8 {
-		s.took(func() { h.ok("run", "--", "true") })
-	}
-	out.times("run -- true, cold boot", s)
 }
