@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -90,6 +91,10 @@ func (h *home) one(word string) process {
 			found = append(found, p)
 		}
 	}
+	every := slices.Clone(found)
+	found = slices.DeleteFunc(found, func(p process) bool { // it is about to become another program
+		return slices.ContainsFunc(every, func(o process) bool { return o.pid == p.parent && o.args == p.args })
+	})
 	if len(found) != 1 {
 		h.t.Fatalf("%d processes with %q, want one: %v\nall: %v", len(found), word, found, h.processes())
 	}
