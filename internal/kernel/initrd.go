@@ -29,13 +29,17 @@ const initrdAge = 24 * time.Hour
 // It is made once for a kernel and a harness, uncompressed (decompression under
 // emulation costs more than it saves), and an archive that was cut short is made anew.
 func Initrd(ctx context.Context, k Kernel, harnessPath, dir string) (string, error) {
-	harness, err := os.ReadFile(harnessPath)
+	if sum, ok := seen.of(harnessPath); ok {
+		if path := k.archive(dir, sum); whole(path) && use(path) == nil {
+			return path, nil
+		}
+	}
+	harness, err := seen.read(harnessPath)
 	if err != nil {
 		return "", fault.New(fault.AssetMissing, harnessPath, "make the initramfs", "the harness can't be read: %w", err)
 	}
-	path := filepath.Join(dir, "initrd-"+k.key(harness)+".cpio")
-	now := time.Now()
-	if whole(path) && os.Chtimes(path, now, now) == nil {
+	path := k.archive(dir, sha256.Sum256(harness))
+	if whole(path) && use(path) == nil {
 		return path, nil
 	}
 	data, err := k.pack(ctx, harness)
@@ -49,17 +53,39 @@ func Initrd(ctx context.Context, k Kernel, harnessPath, dir string) (string, err
 	return path, nil
 }
 
+// useEvery is how long a use of an archive may go unnoticed: whoever remembers its
+// digest by its times need not read it each time.
+const useEvery = time.Hour
+
+// use keeps an archive from being pruned.
+func use(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if now.Sub(info.ModTime()).Abs() < useEvery {
+		return nil
+	}
+	return os.Chtimes(path, now, now)
+}
+
+// archive is where the initramfs with a harness of that digest is.
+func (k Kernel) archive(dir string, harness digest) string {
+	return filepath.Join(dir, "initrd-"+k.key(harness)+".cpio")
+}
+
 // key names everything that shapes the archive.
-func (k Kernel) key(harness []byte) string {
+func (k Kernel) key(harness digest) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "1\n%s %s\n", k.Version, k.Arch)
+	fmt.Fprintf(h, "2\n%s %s\n", k.Version, k.Arch)
 	for _, feature := range k.featureNames() {
 		fmt.Fprintf(h, "%q %q\n", feature, k.modules[feature])
 	}
 	for _, f := range k.files {
 		fmt.Fprintf(h, "%s %s\n", f.Name, f.SHA256)
 	}
-	h.Write(harness)
+	h.Write(harness[:])
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
