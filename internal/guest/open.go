@@ -32,11 +32,16 @@ type Link struct {
 // guest's boot. On failure the channel is closed; a guest of a newer protocol is
 // fault.Version, an expired ctx fault.Timeout, a channel that ends fault.BootFailed.
 func Open(ctx context.Context, channel net.Conn) (*Link, error) {
+	return link(channel, func() (wire.Hello, error) { return hello(ctx, channel, wire.Hello{}) })
+}
+
+// link starts the mux after an exchange of hellos. On failure the channel is closed.
+func link(channel net.Conn, exchange func() (wire.Hello, error)) (*Link, error) {
 	var u undo.Stack
 	defer u.Run()
 	u.Add(func() { channel.Close() })
 
-	peer, err := hello(ctx, channel, wire.Hello{})
+	peer, err := exchange()
 	if err != nil {
 		return nil, err
 	}

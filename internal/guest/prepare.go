@@ -35,25 +35,15 @@ func Prepare(ctx context.Context, channel net.Conn, p wire.Prepare) (wire.Stages
 // Reopen opens the link to a guest that was prepared, in the VM where that happened or
 // in one that was restored. Here the host speaks first. In all else it is Open.
 func Reopen(ctx context.Context, channel net.Conn) (*Link, error) {
-	var u undo.Stack
-	defer u.Run()
-	u.Add(func() { channel.Close() })
-	var peer wire.Hello
-	err := bounded(ctx, channel, func() error {
-		if err := greet(channel, wire.Hello{}); err != nil {
-			return err
-		}
-		return read(channel, &peer)
+	return link(channel, func() (peer wire.Hello, err error) {
+		err = bounded(ctx, channel, func() error {
+			if err := greet(channel, wire.Hello{}); err != nil {
+				return err
+			}
+			return read(channel, &peer)
+		})
+		return peer, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	l, err := begin(channel, peer)
-	if err != nil {
-		return nil, err
-	}
-	u.Keep()
-	return l, nil
 }
 
 // Rehearse has the guest do all that Start would, to the end of the command, whose

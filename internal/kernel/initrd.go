@@ -34,11 +34,11 @@ func Initrd(ctx context.Context, k Kernel, harnessPath, dir string) (string, err
 			return path, nil
 		}
 	}
-	harness, err := seen.read(harnessPath)
+	harness, sum, err := seen.read(harnessPath)
 	if err != nil {
 		return "", fault.New(fault.AssetMissing, harnessPath, "make the initramfs", "the harness can't be read: %w", err)
 	}
-	path := k.archive(dir, sha256.Sum256(harness))
+	path := k.archive(dir, sum)
 	if whole(path) && use(path) == nil {
 		return path, nil
 	}

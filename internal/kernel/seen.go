@@ -38,22 +38,23 @@ func (s *harnesses) of(path string) (digest, bool) {
 	return h.sum, ok && h.size == info.Size() && h.modified.Equal(info.ModTime())
 }
 
-// read reads a file and remembers it. One that changes meanwhile is remembered as it
+// read gives a file and its digest, and remembers that. One that changes meanwhile is remembered as it
 // was before, which no longer counts.
-func (s *harnesses) read(path string) ([]byte, error) {
+func (s *harnesses) read(path string) ([]byte, digest, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, digest{}, err
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, digest{}, err
 	}
+	sum := sha256.Sum256(data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
 		s.known = map[string]remembered{}
 	}
-	s.known[path] = remembered{info.Size(), info.ModTime(), sha256.Sum256(data)}
-	return data, nil
+	s.known[path] = remembered{info.Size(), info.ModTime(), sum}
+	return data, sum, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"aegis/internal/undo"
 	"aegis/internal/vmm"
+
+	"github.com/google/renameio/v2"
 )
 
 // Save implements vmm.Snapshotter.
@@ -118,22 +120,10 @@ func (m *machine) publish(made manifest) error {
 	if err != nil {
 		return err
 	}
-	var u undo.Stack
-	defer u.Run()
-	f, err := os.CreateTemp(m.template, manifestFile)
-	if err != nil {
+	if err := renameio.WriteFile(filepath.Join(m.template, manifestFile), text, 0o600, renameio.WithTempDir(m.template)); err != nil {
 		return err
 	}
-	u.Add(func() { os.Remove(f.Name()) })
-	defer f.Close()
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), os.Rename(f.Name(), filepath.Join(m.template, manifestFile)), syncDir(m.template)); err != nil {
-		return err
-	}
-	u.Keep()
-	return nil
+	return syncDir(m.template)
 }
 
 func syncDir(dir string) error {
