@@ -3,6 +3,7 @@ package cli
 import (
 	"archive/tar"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,8 @@ func TestMain(m *testing.M) {
 //
 //	code N COMMAND…      run and want this exit status
 //	absent               no daemon runs yet: the stand-in of daemon_test.go is started
+//	dying N              the next N connections end without an answer, as those to a daemon
+//	                     that was killed a moment ago; then no daemon runs
 //	fail CALL CODE SUBJECT WHAT WHY
 //	                     a call of the service fails from now on
 //	stall CALL           a call of the service waits for the end of the script from now on
@@ -49,7 +52,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "absent": absent, "fail": fail, "stall": stall, "unready": unready, "log": logLines, "ended": ended, "happened": happened, "calls": calls, "tar": tarFile, "reached": reached, "value": value,
+			"code": code, "absent": absent, "dying": dying, "fail": fail, "stall": stall, "unready": unready, "log": logLines, "ended": ended, "happened": happened, "calls": calls, "tar": tarFile, "reached": reached, "value": value,
 		},
 	})
 }
@@ -127,6 +130,21 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func absent(ts *testscript.TestScript, _ bool, _ []string) { sceneOf(ts).stop() }
+
+func dying(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	socket, err := net.Listen("unix", ts.Getenv("AEGIS_HOME")+"/aegisd.sock")
+	ts.Check(err)
+	go func() {
+		defer socket.Close()
+		for range n {
+			if c, err := socket.Accept(); err == nil {
+				c.Close()
+			}
+		}
+	}()
+}
 
 func fail(ts *testscript.TestScript, _ bool, args []string) {
 	s := sceneOf(ts)
