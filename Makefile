@@ -4,6 +4,7 @@
 PREFIX   ?= /usr/local
 GO       ?= go
 FUZZTIME ?= 10s
+FAULTS   ?= 200
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export GO VERSION FUZZTIME
 
@@ -13,9 +14,9 @@ export GOFLAGS := $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath
 
 # Tests of all packages share one kernel and one image; quickstart, as any user,
 # has those of its own home.
-test assets bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
+test assets bench faults: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
 
-.PHONY: build test quickstart bench lint fuzz build-all install assets deps clean help
+.PHONY: build test quickstart bench faults lint fuzz build-all install assets deps clean help
 
 build: ## all commands into bin/, static
 	@scripts/build bin
@@ -31,6 +32,9 @@ test: ## everything: lint, gates, unit tests and tests on real microVMs
 
 bench: deps build assets ## print figures of speed; nothing is asserted
 	@scripts/bench
+
+faults: deps build assets ## FAULTS (200) random kills of processes that serve and write
+	@AEGIS_FAULTS=$(FAULTS) $(GO) test -v -count=1 -timeout 90m -run '^TestFaults$$' ./test/e2e
 
 lint: ## gofmt, vet, staticcheck, shellcheck
 	@scripts/lint
