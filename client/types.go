@@ -103,6 +103,7 @@ type Create struct {
 	Ephemeral  bool              `json:"ephemeral,omitempty" doc:"deleted, with its temporary workspace, when it has stopped"`
 	TTY        bool              `json:"tty,omitempty"`
 	NoTemplate bool              `json:"no_template,omitempty" doc:"it always boots: nothing of it is made ahead"`
+	Recreate   bool              `json:"recreate,omitempty" doc:"in the place of the instance of this name, which is stopped and deleted once all that can be checked is right; a guest port that is exposed again without a host port keeps its own"`
 	Rows       int               `json:"rows,omitempty" minimum:"0" maximum:"65535"`
 	Cols       int               `json:"cols,omitempty" minimum:"0" maximum:"65535"`
 }

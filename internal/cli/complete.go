@@ -61,6 +61,7 @@ var flagWords = map[string][]string{
 	"restart": {"no", "on-failure", "always"},
 	"stream":  {"stdout", "stderr", "system"},
 	"net":     {"public", "lan", "none"},
+	"pull":    {pullMissing, pullNever},
 }
 
 // complete teaches every command below cmd its arguments and the values of its flags.

@@ -23,11 +23,14 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	return c, a.launch(ctx, home, c)
 }
 
-// ready makes sure that a start has what it needs, and sets up if not.
-func (a *app) ready(ctx context.Context, c *client.Client) error {
+// ready makes sure that a start has what it needs, and sets up if not, unless pull forbids that.
+func (a *app) ready(ctx context.Context, c *client.Client, pull string) error {
 	s, err := c.Status(ctx)
 	if err != nil || s.Ready {
 		return err
+	}
+	if pull == pullNever {
+		return fault.New(fault.AssetMissing, "", "look for what a start needs", "kernel or default image is missing, and --pull is never")
 	}
 	return a.setUp(ctx, c)
 }
@@ -43,10 +46,10 @@ func (a *app) setUp(ctx context.Context, c *client.Client) error {
 }
 
 // connectReady is connect and ready.
-func (a *app) connectReady(ctx context.Context) (*client.Client, error) {
+func (a *app) connectReady(ctx context.Context, pull string) (*client.Client, error) {
 	c, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c, a.ready(ctx, c)
+	return c, a.ready(ctx, c, pull)
 }

@@ -155,3 +155,18 @@ func TestStepsStay(t *testing.T) {
 		}
 	})
 }
+
+func TestNarrow(t *testing.T) {
+	rows := func() [][]string {
+		return [][]string{{"NAME", "ID", "COMMAND"}, {"web", "inst-aaaaaaaaaaaa", "python -m http.server"}, {"größer", "inst-b", "ä"}}
+	}
+	for width, want := range map[int]string{
+		80: "python -m http.server", 48: "python -m http.server", 47: "python -m http.serv…", 10: "pyt…",
+	} {
+		got := rows()
+		narrow(got, width)
+		if got[1][2] != want {
+			t.Errorf("in %d characters: %q, want …%s", width, got[1], want)
+		}
+	}
+}

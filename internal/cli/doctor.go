@@ -18,7 +18,9 @@ func (a *app) doctor() *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{Use: "doctor", Short: "Check every prerequisite and say what mends it", Args: a.none,
 		RunE: a.do(func(ctx context.Context, _ *cobra.Command, _ []string) error {
+			shown := a.waiting()
 			checks, failed, err := a.examine(ctx)
+			shown.stop()
 			if err != nil {
 				return err
 			}

@@ -44,6 +44,10 @@ func (a *app) launch(ctx context.Context, home paths.Home, c *client.Client) err
 	if err := home.Prepare(); err != nil {
 		return err
 	}
+	shown := a.display(func(elapsed time.Duration, _ int) string {
+		return startDaemon + ": " + elapsed.Truncate(time.Second).String()
+	})
+	defer shown.stop()
 	deadline := time.Now().Add(lockTimeout)
 	for {
 		err := a.spawn(program, home)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -37,19 +38,60 @@ func (a *app) say(lines ...string) error {
 	return nil
 }
 
-// table prints rows in columns. A nil header is none.
+// table prints rows in columns, on a terminal within its width. A nil header is
+// none, and its rows are a list of names and values, which stay whole.
 func (a *app) table(header []string, rows [][]string) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	if header != nil {
-		fmt.Fprintln(w, strings.Join(header, "\t"))
-	}
 	for _, row := range rows {
 		for i := range row {
 			row[i] = strings.Map(oneLine, clean(row[i]))
 		}
+	}
+	if header != nil {
+		rows = append([][]string{header}, rows...)
+		if terminal(a.out) {
+			narrow(rows, widthOf(a.out))
+		}
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, columnGap, ' ', 0)
+	for _, row := range rows {
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
 	return w.Flush()
+}
+
+// columnGap is the space between two columns, and minColumn what one is not cut
+// below, in characters.
+const columnGap, minColumn = 2, 4
+
+// narrow cuts the widest columns until all of them fit.
+func narrow(rows [][]string, width int) {
+	widths := make([]int, len(rows[0]))
+	total := columnGap * (len(widths) - 1)
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, w := range widths {
+		total += w
+	}
+	for ; total > width; total-- {
+		widest := 0
+		for i, w := range widths {
+			if w >= widths[widest] { // of equals the last: names and IDs stand first
+				widest = i
+			}
+		}
+		if widths[widest] <= minColumn {
+			break
+		}
+		widths[widest]--
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = fit(row[i], widths[i])
+		}
+	}
 }
 
 func oneLine(r rune) rune {

@@ -42,7 +42,7 @@ func (a *app) run() *cobra.Command {
 			if clock.on {
 				defer clock.print(a.err)
 			}
-			return a.runEphemeral(cmd.Context(), create, clock)
+			return a.runEphemeral(cmd.Context(), create, s.pull, clock)
 		}}
 	s.bind(cmd)
 	cmd.Flags().BoolVar(&clock.on, "timings", false, "print on standard error what took how long, in milliseconds")
@@ -59,10 +59,10 @@ func terminalFlags(cmd *cobra.Command, tty *bool) {
 
 // runEphemeral creates, runs attached and deletes. Until the run begins a signal
 // ends the command; from then on it is the process's.
-func (a *app) runEphemeral(parent context.Context, create client.Create, clock *timings) error {
+func (a *app) runEphemeral(parent context.Context, create client.Create, pull string, clock *timings) error {
 	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	c, err := a.connectReady(ctx)
+	c, err := a.connectReady(ctx, pull)
 	if err != nil {
 		return err
 	}

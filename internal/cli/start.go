@@ -14,13 +14,19 @@ import (
 func (a *app) start() *cobra.Command {
 	s, asJSON, quiet := &spec{}, false, false
 	cmd := &cobra.Command{Use: "start [FLAGS] [-- COMMAND...]", Short: "Create an instance and start it, or start one again by --name",
+		Long: "Create an instance and start it. With --name alone, start the one that has this name as it was created,\n" +
+			"or resume it. With --recreate, put a new one in its place: the old one is stopped and deleted with its\n" +
+			"disk and log, but not its workspace, and host ports stay those of the same guest ports.",
 		Args: a.beforeDash(0, false),
 		RunE: a.do(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			create, err := s.create(a, cmd, args)
 			if err != nil {
 				return err
 			}
-			c, err := a.connectReady(ctx)
+			if create.Recreate && create.Name == "" {
+				return fault.New(fault.Invalid, "", "read --recreate", "--name is missing: which instance is to be replaced")
+			}
+			c, err := a.connectReady(ctx, s.pull)
 			if err != nil {
 				return err
 			}
@@ -39,6 +45,7 @@ func (a *app) start() *cobra.Command {
 			return a.printStarted(i, asJSON, quiet)
 		})}
 	s.bind(cmd)
+	cmd.Flags().BoolVar(&s.Recreate, "recreate", false, "replace the instance of that name")
 	jsonFlag(cmd, &asJSON)
 	quietFlag(cmd, &quiet)
 	return cmd
@@ -49,7 +56,7 @@ func onlyName(cmd *cobra.Command, args []string) bool {
 	only := cmd.Flags().Changed("name") && len(args) == 0
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "name", "json", "quiet", "no-autostart":
+		case "name", "json", "quiet", "no-autostart", "pull":
 		default:
 			only = false
 		}
@@ -72,6 +79,11 @@ func (a *app) startAgain(ctx context.Context, c *client.Client, create client.Cr
 // startNew leaves nothing behind when the start fails.
 func (a *app) startNew(ctx context.Context, c *client.Client, create client.Create) (client.Instance, error) {
 	made, err := c.Create(ctx, create)
+	if fault.Is(err, fault.NameTaken) {
+		f := *fault.As(err)
+		f.Why += ", and starts as it was created; --recreate replaces it"
+		return made, &f
+	}
 	if err != nil {
 		return made, err
 	}

@@ -17,7 +17,9 @@ func (a *app) systemDF() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			shown := a.waiting()
 			use, err := c.DiskUse(ctx)
+			shown.stop()
 			switch {
 			case err != nil:
 				return err

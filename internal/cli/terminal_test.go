@@ -199,6 +199,56 @@ func TestSecretPromptDoesNotEcho(t *testing.T) {
 	}
 }
 
+// shown is what a command writes to a terminal of so many columns.
+func shown(t *testing.T, cols uint16, cmd *exec.Cmd) string {
+	t.Helper()
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 9, Cols: cols})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	text, _ := io.ReadAll(terminal) // its end is an error of the terminal
+	cmd.Wait()
+	return string(text)
+}
+
+func TestTableFitsTheTerminal(t *testing.T) {
+	f := &apitest.Fake{}
+	f.Services().Instances.Create(t.Context(), client.Create{Name: "web", Command: []string{"python", "-m", "http.server", "--bind", "127.0.0.1"}, Expose: []string{"80"}})
+	for cols, want := range map[uint16]string{44: "python …", 200: "python -m http.server --bind 127.0.0.1"} {
+		text := shown(t, cols, aegis(t, f, "instance", "list"))
+		if !strings.Contains(text, want) || strings.Count(text, "\r\n") != 2 {
+			t.Errorf("%d columns: %q has no %q", cols, text, want)
+		}
+		for line := range strings.SplitSeq(text, "\r\n") {
+			if n := len([]rune(line)); n > int(cols) {
+				t.Errorf("%d characters in %d columns: %q", n, cols, line)
+			}
+		}
+	}
+	// What somebody reads by program, and a list of names and values, is whole.
+	if text := shown(t, 30, aegis(t, f, "instance", "info", "web")); !strings.Contains(text, "http.server --bind 127.0.0.1") {
+		t.Errorf("info cut %q", text)
+	}
+	whole, err := aegis(t, f, "ps").Output()
+	if err != nil || !strings.Contains(string(whole), "python -m http.server --bind 127.0.0.1") {
+		t.Errorf("%q %v", whole, err)
+	}
+}
+
+func TestNoColor(t *testing.T) {
+	for variable, coloured := range map[string]bool{"NO_COLOR=": true, "NO_COLOR=1": false} {
+		cmd := aegis(t, &apitest.Fake{}, "doctor")
+		cmd.Env = append(cmd.Env, variable)
+		if text := shown(t, 80, cmd); strings.Contains(text, "\x1b[33mwarn") != coloured || !strings.Contains(text, "accelerator") {
+			t.Errorf("%s: %q", variable, text)
+		}
+	}
+	if text, err := aegis(t, &apitest.Fake{}, "doctor").Output(); err != nil || strings.Contains(string(text), "\x1b") {
+		t.Errorf("without a terminal: %q %v", text, err)
+	}
+}
+
 // typed types text once the prompt's program has switched the echo off.
 func typed(terminal *os.File, out *bufio.Reader, text string) *bufio.Reader {
 	for {

@@ -38,6 +38,11 @@ func (e *Engine) Create(ctx context.Context, c client.Create) (client.Instance, 
 	if _, err := e.plan(rec); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
+	if c.Recreate {
+		if err := e.replace(ctx, &rec.Spec); err != nil {
+			return client.Instance{}, named(c.Name, err)
+		}
+	}
 	var claim Claim
 	if len(rec.Spec.Ports) > 0 {
 		if claim, err = e.Ports.Claim(rec.Spec.Ports); err != nil {

@@ -67,11 +67,11 @@ var misuses = []misuse{
 	{instance.Starting, instance.Delete, "instance delete web", 1, `delete instance "web": it is STARTING`, force},
 
 	{instance.Running, instance.Start, "instance start --name web", 1, `start instance "web": it is RUNNING`, look},
-	{instance.Running, instance.Start, "instance start --name web --cpus 1", 1, `create instance "web": another instance has that name`, look},
+	{instance.Running, instance.Start, "instance start --name web --cpus 1", 1, `create instance "web": another instance has that name, and starts as it was created; --recreate replaces it`, look},
 	{instance.Running, instance.Delete, "instance delete web", 1, `delete instance "web": it is RUNNING`, force},
 
 	{instance.Paused, instance.Delete, "instance delete web", 1, `delete instance "web": it is PAUSED`, force},
-	{instance.Paused, instance.Start, "instance start --name web -- true", 1, `create instance "web": another instance has that name`, look},
+	{instance.Paused, instance.Start, "instance start --name web -- true", 1, `create instance "web": another instance has that name, and starts as it was created; --recreate replaces it`, look},
 
 	{stopping, instance.Start, "instance start --name web", 1, `start instance "web": it is being stopped`, look},
 	{stopping, instance.Exec, "exec web -- true", 125, `run a command in instance "web": it is being stopped`, look},

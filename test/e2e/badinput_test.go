@@ -100,7 +100,7 @@ func (h *home) wrongValues(port string) []refusal {
 	return []refusal{
 		{"bad name", 2, `create instance "Bad_Name": name an instance: "Bad_Name" is not a name: a lower-case letter or digit, then up to 62 more or hyphens`, startHint,
 			words("instance start --name Bad_Name")},
-		{"taken name", 1, `create instance "box": another instance has that name`, "aegis instance info box", words("instance start --name box -- true")},
+		{"taken name", 1, `create instance "box": another instance has that name, and starts as it was created; --recreate replaces it`, "aegis instance info box", words("instance start --name box -- true")},
 		{"start of what runs", 1, `start instance "box": it is RUNNING`, "aegis instance info box", words("instance start --name box")},
 		{"delete of what runs", 1, `delete instance "box": it is RUNNING`, "aegis instance delete --force box", words("instance delete box")},
 		{"no such instance", 1, `find instance "nope": *`, "aegis ps", words("instance stop nope")},

@@ -25,6 +25,9 @@ func (r *records) Create(_ context.Context, spec client.Create) (client.Instance
 	if spec.Name == "" {
 		spec.Name = fmt.Sprintf("calm-otter%d", n)
 	}
+	if spec.Recreate {
+		f.list = slices.DeleteFunc(f.list, func(i *client.Instance) bool { return i.Name == spec.Name })
+	}
 	if _, err := f.find(spec.Name); err == nil {
 		return client.Instance{}, fault.New(fault.NameTaken, spec.Name, fmt.Sprintf("create instance %q", spec.Name), "another instance has this name")
 	}
