@@ -31,6 +31,7 @@ type Instance struct {
 	Accelerator  string            `json:"accelerator" doc:"kvm, hvf or tcg"`
 	Isolation    string            `json:"isolation" enum:"hardware,emulated"`
 	Confinement  string            `json:"confinement" doc:"what holds its processes on the host: full, no-landlock, no-namespaces, off; empty before the first start"`
+	Limits       *Limits           `json:"limits,omitempty" doc:"what its processes on the host can take of it; absent when nothing limits them, or none runs"`
 	PauseAfter   string            `json:"pause_after" doc:"a duration, or never"`
 	StopAfter    string            `json:"stop_after" doc:"a duration, or never"`
 	Restart      string            `json:"restart"`
@@ -48,6 +49,14 @@ type Instance struct {
 type Workspace struct {
 	Path     string `json:"path"`
 	ReadOnly bool   `json:"read_only"`
+}
+
+// Limits are what the processes of a running instance can take from the host, together. A
+// zero is no limit.
+type Limits struct {
+	Memory    int64 `json:"memory" doc:"bytes: the guest's, and what its monitor and helpers need besides"`
+	PIDs      int64 `json:"pids" doc:"processes and threads"`
+	CPUWeight int64 `json:"cpu_weight" doc:"share of a busy host's processors beside other instances; 100 for each of its own"`
 }
 
 // Port is one exposed port.
@@ -139,6 +148,9 @@ type Status struct {
 	Accelerator string         `json:"accelerator"`
 	Isolation   string         `json:"isolation" enum:"hardware,emulated"`
 	Confinement string         `json:"confinement" doc:"what holds the processes of an instance that is started now: full, no-landlock, no-namespaces, off"`
+	Limits      []string       `json:"limits" doc:"what control groups limit for an instance that is started now: memory, pids, cpu"`
+	LimitsLack  string         `json:"limits_lack,omitempty" doc:"why not all of these are limited"`
+	LimitsFix   string         `json:"limits_fix,omitempty" doc:"the command that mends it"`
 	Instances   map[string]int `json:"instances" doc:"how many are in each state"`
 	Templates   int            `json:"templates" doc:"how many there are"`
 	PoolReady   int            `json:"pool_ready" doc:"virtual machines that wait for an instance"`

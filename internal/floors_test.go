@@ -15,7 +15,7 @@ var floors = map[string]int{
 	"internal/instance": 1, "internal/vmm": 1, "client": 1,
 
 	"internal/vmm/qemu": 2, "internal/vmm/firecracker": 2, "internal/vmm/krun": 2, "internal/vmm/all": 2,
-	"internal/vmm/vmmtest": 2, "internal/vmm/fake": 2, "internal/accel": 2, "internal/confine": 2,
+	"internal/vmm/vmmtest": 2, "internal/vmm/fake": 2, "internal/accel": 2, "internal/confine": 2, "internal/cgroup": 2,
 	"internal/guest": 2, "internal/workspace": 2, "internal/netstack": 2, "internal/image": 2,
 	"internal/store": 2, "internal/secret": 2, "internal/router": 2, "internal/api": 2,
 	"internal/config": 2, "internal/kernel": 2, "internal/logs": 2, "internal/egress": 2, "internal/resolve": 2, "internal/template": 2,

@@ -98,6 +98,7 @@ func resourceRows(i client.Instance) [][]string {
 		{"net", netLine(i)},
 		{"backend", backend(i.Backend, i.Accelerator, i.Isolation)},
 		{"confinement", or(i.Confinement, "-")},
+		{"limits", limitsLine(i)},
 		{"pause after", i.PauseAfter},
 		{"stop after", i.StopAfter},
 		{"restart", i.Restart},
@@ -109,6 +110,28 @@ func resourceRows(i client.Instance) [][]string {
 		rows = append(rows, []string{"net used", fmt.Sprintf("%s in, %s out, %d DNS questions, %d denied", config.HumanSize(int64(n.Received)), config.HumanSize(int64(n.Sent)), n.Queries, n.Denied)})
 	}
 	return rows
+}
+
+// limitsLine says what holds the processes on the host.
+func limitsLine(i client.Instance) string {
+	switch {
+	case i.Limits != nil:
+	case i.State == "RUNNING" || i.State == "PAUSED":
+		return "none: aegis status says why"
+	default:
+		return "-"
+	}
+	var said []string
+	if n := i.Limits.Memory; n > 0 {
+		said = append(said, config.HumanSize(n)+" of memory")
+	}
+	if n := i.Limits.PIDs; n > 0 {
+		said = append(said, fmt.Sprintf("%d processes and threads", n))
+	}
+	if n := i.Limits.CPUWeight; n > 0 {
+		said = append(said, fmt.Sprintf("CPU weight %d", n))
+	}
+	return strings.Join(said, ", ")
 }
 
 func netLine(i client.Instance) string {

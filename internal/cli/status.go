@@ -53,6 +53,7 @@ func statusRows(s client.Status) [][]string {
 		{"API by TCP", or(s.Listen, "none")},
 		{"backend", backend(s.Backend, s.Accelerator, s.Isolation)},
 		{"confinement", or(s.Confinement, "none: nothing can be started")},
+		{"limits", limitsRow(s)},
 		{"ready", ready},
 		{"templates", fmt.Sprintf("%d; %d of %d virtual machines wait", s.Templates, s.PoolReady, s.PoolSize)},
 		{"instances", or(strings.Join(counts, ", "), "none")},
@@ -61,6 +62,18 @@ func statusRows(s client.Status) [][]string {
 		rows = append(rows, []string{"warning", w})
 	}
 	return rows
+}
+
+// limitsRow says what control groups limit, and why not more.
+func limitsRow(s client.Status) string {
+	row := or(strings.Join(s.Limits, ", "), "none")
+	if s.LimitsLack != "" {
+		row += ": " + s.LimitsLack
+	}
+	if s.LimitsFix != "" {
+		row += " (fix: " + s.LimitsFix + ")"
+	}
+	return row
 }
 
 // states in the order of a life.

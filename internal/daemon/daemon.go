@@ -31,18 +31,19 @@ import (
 
 // daemon is one running aegisd.
 type daemon struct {
-	home    paths.Home
-	config  config.Config
-	assets  *assets
-	engine  *engine.Engine
-	router  *router.Router
-	secrets *secret.Box
-	metrics *metrics
-	log     *slog.Logger
-	started time.Time
-	door    string   // URL of the front door; empty when its port is taken
-	tcp     string   // where the API is served over TCP; empty: nowhere
-	warn    []string // for status
+	home     paths.Home
+	config   config.Config
+	assets   *assets
+	launcher *launcher
+	engine   *engine.Engine
+	router   *router.Router
+	secrets  *secret.Box
+	metrics  *metrics
+	log      *slog.Logger
+	started  time.Time
+	door     string   // URL of the front door; empty when its port is taken
+	tcp      string   // where the API is served over TCP; empty: nowhere
+	warn     []string // for status
 
 	down     chan struct{} // closed by Down
 	stopOnce sync.Once
@@ -137,13 +138,15 @@ func open(getenv func(string) string, log *slog.Logger, u *undo.Stack) (*daemon,
 	if err != nil {
 		return nil, err
 	}
+	d.launcher = newLauncher(program, home, log)
+	u.Add(d.launcher.close)
 	var templates *template.Cache
 	if cfg.Templates {
 		if templates, err = template.Open(home, cfg.TemplateDisk); err != nil {
 			return nil, err
 		}
 	}
-	d.engine = engine.New(engine.Parts{Templates: templates, Home: home, Config: cfg, Store: records, Launcher: launcher{program},
+	d.engine = engine.New(engine.Parts{Templates: templates, Home: home, Config: cfg, Store: records, Launcher: d.launcher,
 		Assets: d.assets, Secrets: sealed{secrets}, Log: log, Woke: d.metrics.woke})
 	d.metrics.engine = d.engine
 	d.router = router.New(d.engine, router.Options{WakeTimeout: cfg.WakeTimeout, Given: d.engine.Given, Logger: log})

@@ -11,6 +11,7 @@ import (
 
 	"aegis/client"
 	"aegis/internal/accel"
+	"aegis/internal/cgroup"
 	"aegis/internal/config"
 	"aegis/internal/engine"
 	"aegis/internal/fault"
@@ -55,7 +56,7 @@ func examine(getenv func(string) string) []client.Check {
 	a := newAssets(home, cfg, newLog(io.Discard))
 	checks := []client.Check{checkHome(home), checkAccelerator()}
 	checks = append(checks, checkBackends(a, cfg)...)
-	return append(checks, checkConfinement(cfg.Confinement, a.found), checkPrograms(), checkKernel(home), checkImage(home, cfg), checkDisk(home), checkDescriptors())
+	return append(checks, checkConfinement(cfg.Confinement, a.found), checkLimits(cgroup.Look(home.Dir)), checkPrograms(), checkKernel(home), checkImage(home, cfg), checkDisk(home), checkDescriptors())
 }
 
 // note is a finding that is fine, or the reason why not with what mends it.

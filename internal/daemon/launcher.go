@@ -2,8 +2,11 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
+	"sync"
 	"time"
 
+	"aegis/internal/cgroup"
 	"aegis/internal/engine"
 	"aegis/internal/instance"
 	"aegis/internal/paths"
@@ -13,17 +16,27 @@ import (
 )
 
 // launcher makes lives by starting shims.
-type launcher struct{ program string }
+type launcher struct {
+	program  string
+	log      *slog.Logger
+	tree     func() *cgroup.Tree // found once
+	removals sync.WaitGroup      // of groups
+}
 
-func (l launcher) Launch(ctx context.Context, launch instance.Launch) (engine.Life, error) {
-	c, err := shim.Spawn(ctx, l.program, launch)
+func (l *launcher) Launch(ctx context.Context, launch instance.Launch) (engine.Life, error) {
+	g := l.group(launch)
+	defer g.Close()
+	c, err := shim.Spawn(ctx, l.program, launch, g)
 	if err != nil {
+		if g != nil {
+			l.ungroup(g.Dir)
+		}
 		return nil, err
 	}
 	return life{c}, nil
 }
 
-func (l launcher) Adopt(ctx context.Context, run paths.Run) (engine.Life, instance.RunStatus, error) {
+func (l *launcher) Adopt(ctx context.Context, run paths.Run) (engine.Life, instance.RunStatus, error) {
 	c, status, err := shim.Adopt(ctx, run)
 	if err != nil {
 		return nil, status, err
@@ -31,7 +44,7 @@ func (l launcher) Adopt(ctx context.Context, run paths.Run) (engine.Life, instan
 	return life{c}, status, nil
 }
 
-func (l launcher) Left(run paths.Run) (instance.Exit, bool) { return shim.ReadExit(run) }
+func (l *launcher) Left(run paths.Run) (instance.Exit, bool) { return shim.ReadExit(run) }
 
 // life gives a shim's client the engine's stream type.
 type life struct{ *shim.Client }

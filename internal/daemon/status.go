@@ -54,6 +54,9 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 			s.Warnings = append(s.Warnings, "processes that handle a guest are not fully confined: "+found.Cause)
 		}
 	}
+	limits := d.launcher.tree()
+	s.Limits = append([]string{}, limits.Controllers...)
+	s.LimitsLack, s.LimitsFix = limits.Cause, limits.Fix
 	if err := d.assets.ready(); err != nil {
 		s.Warnings = append(s.Warnings, fault.As(err).Error())
 	} else {

@@ -79,7 +79,7 @@ func (e *Engine) adopt(ctx context.Context, rec store.Record, found reached) err
 			if rec.StartedAt.IsZero() && exit.Reason != instance.BootFailed {
 				rec.StartedAt = rec.CreatedAt // it has run, while nobody looked
 			}
-			os.RemoveAll(run.Dir)
+			e.Launcher.Clear(run)
 		} else if status.Started {
 			if rec.State == instance.Starting { // the last daemon did not come to remember it
 				rec.StartedAt = time.Now().UTC()
@@ -152,7 +152,7 @@ func (e *Engine) sweep(ctx context.Context, records []store.Record) {
 		if life, _, err := e.Launcher.Adopt(ctx, run); err == nil {
 			life.Kill(ctx, instance.VMDied)
 		}
-		os.RemoveAll(run.Dir)
+		e.Launcher.Clear(run)
 	}
 	if len(records) == 0 && len(names(e.Home.Instances())) > 0 {
 		e.Log.Warn("the registry is empty and there are instances on disk: they are left alone", "directory", e.Home.Instances())

@@ -35,6 +35,12 @@ type Launcher interface {
 
 	// Left is the exit that a run without a living shim left behind.
 	Left(run paths.Run) (instance.Exit, bool)
+
+	// Limits are what the processes of a run are held to; zero what is not limited.
+	Limits(run paths.Run) instance.Limits
+
+	// Clear removes what a run that has ended leaves: its directory, and what limited it.
+	Clear(run paths.Run)
 }
 
 // Life is one run, seen from the daemon. Every call ends with its ctx or with the

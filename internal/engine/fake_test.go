@@ -202,6 +202,12 @@ func (l *fakeLauncher) Left(run paths.Run) (instance.Exit, bool) {
 	return instance.Exit{}, false
 }
 
+func (l *fakeLauncher) Limits(paths.Run) instance.Limits {
+	return instance.Limits{Memory: 1 << 30, PIDs: 1000}
+}
+
+func (l *fakeLauncher) Clear(run paths.Run) { os.RemoveAll(run.Dir) }
+
 // only is the life of the one VM that runs.
 func (l *fakeLauncher) only(t *testing.T) *fakeLife {
 	t.Helper()

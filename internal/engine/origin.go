@@ -115,7 +115,7 @@ func (a *actor) fallBack(failed *plan, began time.Time, attach chan<- Stream, er
 		a.e.stock.failed(failed.order.key)
 	}
 	a.e.fellBack(failed, failed.origin, fault.As(err).Why)
-	os.RemoveAll(failed.launch.RunDir)
+	a.e.Launcher.Clear(a.e.Home.Run(failed.launch.Run))
 	p, err := a.e.plan(a.rec)
 	if err != nil {
 		a.e.Log.Error("cannot begin a start again", "instance", a.id, "error", err)

@@ -58,7 +58,7 @@ func (s *stock) fill(ctx context.Context, o order) error {
 	if err := os.MkdirAll(v.run.Dir, 0o700); err != nil {
 		return err
 	}
-	u.Add(func() { os.RemoveAll(v.run.Dir) })
+	u.Add(func() { s.e.Launcher.Clear(v.run) })
 	launch := o.launch
 	launch.Template, launch.Scratch = origin.Dir, v.run.Scratch()
 	if err := s.e.Assets.Disk(ctx, launch.Scratch, s.e.Config.Disk); err != nil {
@@ -157,7 +157,7 @@ func (v *pooled) end() {
 
 // clear frees what a VM that has ended used.
 func (v *pooled) clear() {
-	os.RemoveAll(v.run.Dir)
+	v.s.e.Launcher.Clear(v.run)
 	v.origin.Release()
 }
 
@@ -208,7 +208,7 @@ func (s *stock) save(ctx context.Context, o order) error {
 		if err := os.MkdirAll(run.Dir, 0o700); err != nil {
 			return err
 		}
-		u.Add(func() { os.RemoveAll(run.Dir) })
+		u.Add(func() { s.e.Launcher.Clear(run) })
 		launch := o.launch
 		launch.Save = dir
 		life, err := s.ahead(ctx, launch, id)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"aegis/internal/fault"
@@ -125,7 +124,7 @@ func (a *actor) over(exit instance.Exit, why error) {
 		a.e.Log.Error("cannot remember an end", "instance", a.id, "error", err)
 		a.become(rec) // what is true counts; the next save repairs the registry
 	}
-	os.RemoveAll(a.e.Home.Run(run).Dir)
+	a.e.Launcher.Clear(a.e.Home.Run(run))
 	if rec.UserStopped {
 		a.unclaim()
 	}

@@ -115,7 +115,8 @@ func (e *Engine) measure(ctx context.Context, a *actor, view *client.Instance) {
 	view.DiskUsed, _ = image.Used(e.Home.Instance(a.id).Disk())
 	var life Life
 	var used map[string]string
-	a.ask(ctx, func() error { life, used = a.life, a.rec.SecretVersions; return nil })
+	var run string
+	a.ask(ctx, func() error { life, used, run = a.life, a.rec.SecretVersions, a.rec.Run; return nil })
 	if now, err := e.Secrets.Versions(); err == nil && life != nil {
 		for name, version := range used {
 			if now[name] != version {
@@ -126,6 +127,9 @@ func (e *Engine) measure(ctx context.Context, a *actor, view *client.Instance) {
 	}
 	if life == nil {
 		return
+	}
+	if l := e.Launcher.Limits(e.Home.Run(run)); l != (instance.Limits{}) {
+		view.Limits = &client.Limits{Memory: l.Memory, PIDs: l.PIDs, CPUWeight: l.CPUWeight}
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

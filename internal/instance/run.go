@@ -55,3 +55,11 @@ type Report struct {
 	Denied  *Denial `json:"denied,omitempty"`  // the guest was refused something
 	Exit    *Exit   `json:"exit,omitempty"`    // the run has ended; the last report
 }
+
+// Limits are what the processes of a run can take from the host, together. A zero is no
+// limit.
+type Limits struct {
+	Memory    int64 // bytes
+	PIDs      int64 // processes and threads
+	CPUWeight int64 // share of a busy host's processors, beside others; 100 is usual
+}

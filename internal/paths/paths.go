@@ -70,6 +70,7 @@ const (
 	nameVMM        = "vmm"          // the monitor's own files
 	nameScratch    = "scratch.ext4" // in the place of a disk, until there is one
 	nameShimLog    = "shim.log"     // the shim's own last words
+	nameGroup      = "cgroup"       // where the run's control group is
 )
 
 // Names below a cache.
@@ -251,6 +252,9 @@ func (r Run) VMM() string { return filepath.Join(r.Dir, nameVMM) }
 
 // Scratch is the empty disk of a run that waits for its instance.
 func (r Run) Scratch() string { return filepath.Join(r.Dir, nameScratch) }
+
+// Group is a file that holds the path of the run's control group, if it has one.
+func (r Run) Group() string { return filepath.Join(r.Dir, nameGroup) }
 
 // Log is where the shim's standard error goes.
 func (r Run) Log() string { return filepath.Join(r.Dir, nameShimLog) }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"aegis/internal/cgroup"
 	"aegis/internal/instance"
 	"aegis/internal/paths"
 	"aegis/internal/undo"
@@ -23,8 +24,9 @@ const spawnTimeout = 10 * time.Second
 
 // Spawn starts a shim for launch with the given program and returns when it
 // listens; the VM boots meanwhile. The run's directory must exist. On an error no
-// process is left. The shim lives on when this process ends.
-func Spawn(ctx context.Context, program string, launch instance.Launch) (*Client, error) {
+// process is left. The shim lives on when this process ends. All of the run is in the
+// group; nil is none.
+func Spawn(ctx context.Context, program string, launch instance.Launch, group *cgroup.Group) (*Client, error) {
 	var u undo.Stack
 	defer u.Run()
 	dir := paths.Run{Dir: launch.RunDir}
@@ -49,6 +51,9 @@ func Spawn(ctx context.Context, program string, launch instance.Launch) (*Client
 	cmd.Stderr = said
 	cmd.ExtraFiles = []*os.File{ready}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := group.Enter(cmd); err != nil {
+		return nil, fmt.Errorf("start the shim: %w", err)
+	}
 	err = cmd.Start()
 	ready.Close()
 	if err != nil {

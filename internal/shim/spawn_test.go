@@ -25,7 +25,7 @@ func TestSpawnFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		_, err := Spawn(ctx, program, instance.Launch{RunDir: dir})
+		_, err := Spawn(ctx, program, instance.Launch{RunDir: dir}, nil)
 		cancel()
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "EOF") {
 			t.Errorf("%q: %v", c.body, err)

@@ -119,6 +119,7 @@ func TestReboot(t *testing.T) {
 	h.ok(words("instance start --name idle -- sleep infinity")...)
 	h.ok(words("instance pause idle")...)
 	h.ok("exec", "web", "--", "sh", "-c", "echo kept > /root/kept && sync")
+	groups := h.groups()
 	// the daemon first, so that it sees no end; a shim last, so that it tells none
 	for _, word := range []string{"aegisd", "aegis-shim", "qemu-system", " fs"} {
 		for _, p := range h.processes() {
@@ -139,6 +140,7 @@ func TestReboot(t *testing.T) {
 	h.ok("up")
 	h.died("web", "its VM was gone when the daemon came back")
 	h.died("idle", "its VM was gone when the daemon came back")
+	h.gone(groups)
 	h.page(url, "page of web\n")
 	if got := h.ok(words("exec web -- cat /root/kept")...); got != "kept\n" {
 		t.Errorf("%q", got)

@@ -43,6 +43,11 @@ func TestConfined(t *testing.T) {
 	if !slices.Equal(roles, []string{"aegis-shim", "fs", "net", "vmm"}) {
 		t.Errorf("the processes are %v", roles)
 	}
+	h.kernelLimits()
+	groups := h.groups()
+	h.limited(status, groups)
+	h.ok("instance", "stop", "web")
+	h.gone(groups)
 }
 
 // sealed holds that a shim has its filter, which TestSealed of package confine tries.

@@ -116,3 +116,26 @@ func (p process) role() string {
 		return name
 	}
 }
+
+// group is the path of a process's control group, of version 2, or "" where none is.
+func (p process) group() string {
+	body, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.pid))
+	for line := range strings.Lines(string(body)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			return path
+		}
+	}
+	return ""
+}
+
+// groupDir is where that group is seen, by the first mount of version 2.
+func (p process) groupDir() string {
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(mounts)) {
+		before, after, _ := strings.Cut(line, " - ")
+		if fields := strings.Fields(before); strings.HasPrefix(after, "cgroup2 ") && len(fields) > 4 {
+			return filepath.Join(fields[4], p.group())
+		}
+	}
+	return ""
+}
