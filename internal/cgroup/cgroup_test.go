@@ -46,61 +46,66 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// all are the controllers that a usual kernel has.
+const all = "cpuset cpu io memory pids"
+
+// places are machines of several kinds, and what is found there.
+var places = []struct {
+	name       string
+	own        string
+	machine    func() *machine
+	parent     string // "": none
+	limits     string
+	cause, fix string
+}{
+	{"root of all", "/", func() *machine { m := newMachine(all); m.at("").procs = []string{"1", me}; return m }, "/cg", "memory pids cpu", "", ""},
+	{"root in a session", "/u/s", func() *machine {
+		m := newMachine(all, "u", "u/s")
+		m.at("").given, m.at("u").given, m.at("u/s").procs = []string{"memory", "pids"}, []string{"memory", "pids"}, []string{"7", me}
+		return m
+	}, "/cg", "memory pids cpu", "", ""},
+	{"a delegated scope", "/u/s", func() *machine {
+		m := newMachine(all, "u", "u/s")
+		m.at("").writable, m.at("u").writable = false, false
+		m.at("").given, m.at("u").given = strings.Fields(all), strings.Fields(all)
+		m.at("u/s").procs, m.mine = []string{me, "101"}, []string{me, "101"}
+		return m
+	}, "/cg/u/s", "memory pids cpu", "", ""},
+	{"a scope without cpu", "/u/s", func() *machine {
+		m := newMachine(all, "u", "u/s")
+		m.at("").writable, m.at("u").writable = false, false
+		m.at("").given, m.at("u").given, m.at("u/s").procs = []string{"memory", "pids"}, []string{"memory", "pids"}, []string{me}
+		return m
+	}, "/cg/u/s", "memory pids", "no controller for cpu", "Delegate=cpu"},
+	{"a user's session", "/u/s", func() *machine {
+		m := newMachine(all, "u", "u/s")
+		for _, g := range m.groups {
+			g.writable = false
+		}
+		return m
+	}, "", "", "not delegated", "systemd-run"},
+	{"a scope with others", "/u", func() *machine {
+		m := newMachine(all, "u")
+		m.at("").writable, m.at("").given, m.at("u").procs = false, strings.Fields(all), []string{me, "5"}
+		return m
+	}, "", "", "other processes", "systemd-run"},
+	{"a container", "/", func() *machine {
+		m := newMachine(all)
+		m.sealed, m.at("").procs = true, []string{"1", me}
+		return m
+	}, "", "", "other processes", ""},
+	{"a container of its own", "/", func() *machine {
+		m := newMachine(all)
+		m.sealed, m.at("").procs = true, []string{me}
+		return m
+	}, "/cg", "memory pids cpu", "", ""},
+	{"cgroup v1", "/", func() *machine { return newMachine("hugetlb") }, "", "", "cgroup v1", "unified_cgroup_hierarchy"},
+}
+
 // TestPlaces holds which group is divided on machines of several kinds, that the right
 // things are enabled there, and what is said where not all is limited.
 func TestPlaces(t *testing.T) {
-	const all = "cpuset cpu io memory pids"
-	for _, c := range []struct {
-		name       string
-		own        string
-		machine    func() *machine
-		parent     string // "": none
-		limits     string
-		cause, fix string
-	}{
-		{"root of all", "/", func() *machine { m := newMachine(all); m.at("").procs = []string{"1", me}; return m }, "/cg", "memory pids cpu", "", ""},
-		{"root in a session", "/u/s", func() *machine {
-			m := newMachine(all, "u", "u/s")
-			m.at("").given, m.at("u").given, m.at("u/s").procs = []string{"memory", "pids"}, []string{"memory", "pids"}, []string{"7", me}
-			return m
-		}, "/cg", "memory pids cpu", "", ""},
-		{"a delegated scope", "/u/s", func() *machine {
-			m := newMachine(all, "u", "u/s")
-			m.at("").writable, m.at("u").writable = false, false
-			m.at("").given, m.at("u").given = strings.Fields(all), strings.Fields(all)
-			m.at("u/s").procs, m.mine = []string{me, "101"}, []string{me, "101"}
-			return m
-		}, "/cg/u/s", "memory pids cpu", "", ""},
-		{"a scope without cpu", "/u/s", func() *machine {
-			m := newMachine(all, "u", "u/s")
-			m.at("").writable, m.at("u").writable = false, false
-			m.at("").given, m.at("u").given, m.at("u/s").procs = []string{"memory", "pids"}, []string{"memory", "pids"}, []string{me}
-			return m
-		}, "/cg/u/s", "memory pids", "no controller for cpu", "Delegate=cpu"},
-		{"a user's session", "/u/s", func() *machine {
-			m := newMachine(all, "u", "u/s")
-			for _, g := range m.groups {
-				g.writable = false
-			}
-			return m
-		}, "", "", "not delegated", "systemd-run"},
-		{"a scope with others", "/u", func() *machine {
-			m := newMachine(all, "u")
-			m.at("").writable, m.at("").given, m.at("u").procs = false, strings.Fields(all), []string{me, "5"}
-			return m
-		}, "", "", "other processes", "systemd-run"},
-		{"a container", "/", func() *machine {
-			m := newMachine(all)
-			m.sealed, m.at("").procs = true, []string{"1", me}
-			return m
-		}, "", "", "other processes", ""},
-		{"a container of its own", "/", func() *machine {
-			m := newMachine(all)
-			m.sealed, m.at("").procs = true, []string{me}
-			return m
-		}, "/cg", "memory pids cpu", "", ""},
-		{"cgroup v1", "/", func() *machine { return newMachine("hugetlb") }, "", "", "cgroup v1", "unified_cgroup_hierarchy"},
-	} {
+	for _, c := range places {
 		t.Run(c.name, func(t *testing.T) {
 			m := c.machine()
 			tree := found(m, c.own, began)
