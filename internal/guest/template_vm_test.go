@@ -5,7 +5,9 @@ package guest_test
 import (
 	"context"
 	"crypto/rand"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,8 +38,8 @@ func (b *booted) prepare(t *testing.T) {
 // rehearse runs a program over the disk that the VM has now.
 func (b *booted) rehearse(t *testing.T, args ...string) error {
 	t.Helper()
-	start := b.startOf(wire.Process{Args: args})
-	start.Workspace, start.Self = nil, &wire.Self{}
+	start := b.startOf(wire.Process{Args: args, Dir: "/workspace"})
+	start.Workspace, start.Self = &wire.Workspace{}, &wire.Self{}
 	began := time.Now()
 	stages, err := b.link.Rehearse(t.Context(), start)
 	t.Logf("%v in %s: %v", args, time.Since(began), stages)
@@ -58,7 +60,7 @@ func TestRehearsals(t *testing.T) {
 	b := power(t, disk)
 	b.prepare(t)
 	b.open(t, guest.Reopen)
-	for _, args := range slices.Concat(warming, [][]string{{"true"}, {"sh", "-c", "echo left | tee /root/left /tmp/left /run/left /dev/shm/left; sleep 1000 & exit 3"}}) {
+	for _, args := range slices.Concat(warming, [][]string{{"true"}, {"sh", "-c", "echo left | tee /root/left /tmp/left /run/left /dev/shm/left; (pwd; ls /workspace && echo empty) | tee /root/saw; sleep 1000 & exit 3"}}) {
 		err := b.rehearse(t, args...)
 		if missing := args[0] == "aegis-has-no-such-program"; missing != fault.Is(err, fault.CommandNotFound) || err != nil && !missing {
 			t.Fatalf("%v: %v", args, err)
@@ -78,6 +80,11 @@ func TestRehearsals(t *testing.T) {
 		t.Errorf("%s", out) // what was written to the disk stays there: this test gave each rehearsal the same one
 	}
 	t.Log(out)
+	os.WriteFile(filepath.Join(b.shared, "shared"), nil, 0o644)
+	out, _ = b.exec(t, "workspaces", "sh", "-c", "cat /root/saw; ls /workspace; ps -eo args | grep -c ^aegis-fuse-pump")
+	if out != "/workspace\nempty\nshared\n1\n" {
+		t.Errorf("the rehearsal's workspace, the instance's, and the pumps: %q", out)
+	}
 	b.shutdown(t)
 	main.Cancel()
 	clean(t, disk)

@@ -18,7 +18,7 @@ const pumpName = "aegis-fuse-pump"
 // role that ends, which PID 1 never does: it reboots, and the VM is gone.
 func Main(args []string) int {
 	if len(args) > 0 && args[0] == pumpName {
-		return pump()
+		return pumpMain()
 	}
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "aegis-harness: it runs only as PID 1 of a guest")

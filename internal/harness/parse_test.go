@@ -97,7 +97,7 @@ func TestKernelThreads(t *testing.T) {
 			t.Errorf("%q: want %v", stat, want)
 		}
 	}
-	if slices.Contains(processes("/proc", 0), 1) || !slices.Contains(processes("/proc", 0), os.Getpid()) || slices.Contains(processes("/proc", os.Getpid()), os.Getpid()) {
+	if slices.Contains(processes("/proc"), 1) || !slices.Contains(processes("/proc"), os.Getpid()) || slices.Contains(processes("/proc", os.Getpid()), os.Getpid()) {
 		t.Errorf("processes are not the user's")
 	}
 }

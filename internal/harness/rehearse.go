@@ -67,7 +67,7 @@ func (s *server) prepare(p wire.Prepare) error {
 			Hostname: "localhost", MachineID: strings.Repeat("0", 32),
 			Root:    wire.Root{Base: p.Base, BaseType: p.BaseType},
 			BaseEnv: map[string]string{"PYTHONDONTWRITEBYTECODE": "1"},
-			Main:    wire.Process{ID: wire.MainID, Args: args, Dir: "/"},
+			Main:    wire.Process{ID: wire.MainID, Args: args, Dir: workspaceDir}, Workspace: &wire.Workspace{},
 		})
 		if err != nil {
 			return err

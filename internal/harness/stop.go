@@ -4,6 +4,7 @@ package harness
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,34 +19,34 @@ const killWait = 5 * time.Second
 // kernelThread is a flag of field 9 of /proc/PID/stat (linux/sched.h, PF_KTHREAD).
 const kernelThread = 0x00200000
 
-// endProcesses sends SIGTERM to every process but this one and the pump, gives
+// endProcesses sends SIGTERM to every process but this one and ours, gives
 // them grace to end, and kills what is left. Groups would miss a process that
 // has moved to another, so it goes through all there are.
-func endProcesses(grace time.Duration, pump int) {
-	signalAll(unix.SIGTERM, pump)
-	if awaitNone(grace, pump) {
+func endProcesses(grace time.Duration, ours ...int) {
+	signalAll(unix.SIGTERM, ours...)
+	if awaitNone(grace, ours...) {
 		return
 	}
 	for end := time.Now().Add(killWait); time.Now().Before(end); {
-		signalAll(unix.SIGKILL, pump)
-		if awaitNone(50*time.Millisecond, pump) {
+		signalAll(unix.SIGKILL, ours...)
+		if awaitNone(50*time.Millisecond, ours...) {
 			return
 		}
 	}
-	say("shut down: %d processes did not end", len(processes("/proc", pump)))
+	say("shut down: %d processes did not end", len(processes("/proc", ours...)))
 }
 
-func signalAll(sig unix.Signal, pump int) {
-	for _, pid := range processes("/proc", pump) {
+func signalAll(sig unix.Signal, ours ...int) {
+	for _, pid := range processes("/proc", ours...) {
 		unix.Kill(pid, sig)
 	}
 }
 
 // awaitNone waits until no process is left. True: none is.
-func awaitNone(patience time.Duration, pump int) bool {
+func awaitNone(patience time.Duration, ours ...int) bool {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 25*time.Millisecond) {
-		if len(processes("/proc", pump)) == 0 {
+		if len(processes("/proc", ours...)) == 0 {
 			return true
 		}
 		if !time.Now().Before(deadline) {
@@ -55,16 +56,16 @@ func awaitNone(patience time.Duration, pump int) bool {
 	}
 }
 
-// processes lists the user's, oldest PID first: neither PID 1, the pump nor the
+// processes lists the user's, oldest PID first: neither PID 1, ours nor the
 // kernel's threads.
-func processes(proc string, pump int) (pids []int) {
+func processes(proc string, ours ...int) (pids []int) {
 	entries, err := os.ReadDir(proc)
 	if err != nil {
 		return nil
 	}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == 1 || pid == pump {
+		if err != nil || pid == 1 || slices.Contains(ours, pid) {
 			continue
 		}
 		stat, err := os.ReadFile(proc + "/" + e.Name() + "/stat")

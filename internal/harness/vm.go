@@ -21,6 +21,7 @@ type vm struct {
 	disk      string // device, or memory
 	network   *wire.Network
 	workspace *workspace
+	spare     *pump // waits for the workspace's mount; nil: none was started ahead
 	stopping  atomic.Bool
 }
 
@@ -53,14 +54,10 @@ func (m *vm) become(start wire.Start, rehearsal bool, mark func(string)) (*cgrou
 		return nil, err
 	}
 	mark("root")
-	if start.Workspace != nil {
-		var err error
-		if m.workspace, err = mountWorkspace(m.reaper, start.Workspace.ReadOnly); err != nil {
-			return nil, err
-		}
-		go m.guard(m.workspace)
-		mark("workspace")
+	if err := m.share(start.Workspace, rehearsal); err != nil {
+		return nil, err
 	}
+	mark("workspace")
 	return m.groups, nil
 }
 
@@ -109,17 +106,6 @@ func (m *vm) identify(start wire.Start) error {
 	return unix.Sethostname([]byte(start.Hostname))
 }
 
-// guard ends the VM when the workspace is gone: nothing could be read or written
-// any more, and processes would hang in it.
-func (m *vm) guard(w *workspace) {
-	<-w.ended
-	if m.stopping.Load() {
-		return
-	}
-	say("workspace: its pump ended with status %d, signal %d", w.status.ExitStatus(), w.status.Signal())
-	m.off("the workspace is gone")
-}
-
 func (m *vm) setClock(c wire.Clock) error { return setClock(c) }
 
 func (m *vm) stats() (wire.Stats, error) { return readStats("/proc", "/", cgroupDir) }
@@ -143,14 +129,14 @@ func (m *vm) stop(how wire.Shutdown) error {
 
 // clear ends every process and the workspace.
 func (m *vm) clear(grace time.Duration) {
-	endProcesses(grace, m.pumpPID())
+	endProcesses(grace, m.pumps()...)
 	if m.workspace != nil {
 		m.workspace.stop()
 	}
 }
 
 // undo takes back what become did in a rehearsal: afterwards the ground is as it was
-// laid, and nothing is left of the disk.
+// laid, but for a pump that waits, and nothing is left of the disk.
 func (m *vm) undo() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -168,14 +154,21 @@ func (m *vm) undo() error {
 	if err := unmountRoot(m.disk); err != nil {
 		return err
 	}
-	return m.renew()
+	if err := m.renew(); err != nil {
+		return err
+	}
+	return m.station()
 }
 
-func (m *vm) pumpPID() int {
-	if m.workspace == nil {
-		return 0
+// pumps are the processes that are not the user's.
+func (m *vm) pumps() (pids []int) {
+	if m.workspace != nil {
+		pids = append(pids, m.workspace.pid)
 	}
-	return m.workspace.pid
+	if m.spare != nil {
+		pids = append(pids, m.spare.pid)
+	}
+	return pids
 }
 
 func (m *vm) off(why string) { end(why) }

@@ -4,66 +4,41 @@ package harness
 
 import (
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"aegis/internal/harness/fuse"
+	"aegis/internal/wire"
 )
 
 // workspaceDir is where the workspace appears.
 const workspaceDir = "/workspace"
 
-// Descriptors of the pump, after its standard ones.
-const (
-	pumpDev     = 3
-	pumpChannel = 4
-)
-
-// workspace is the mount and the process that moves its messages.
+// workspace is the mount and its pump.
 type workspace struct {
-	pid    int
-	ended  chan struct{}   // closed when the pump has ended
-	status unix.WaitStatus // then
+	*pump
+	ahead   chan struct{} // closed when nothing of ours looks into it any more
+	pretend io.Closer     // in a rehearsal, the end in the host's place
 }
 
-// mountWorkspace mounts and starts the pump, a process of its own since that is
-// two to three times faster than goroutines of this one.
-func mountWorkspace(r *reaper, readOnly bool) (*workspace, error) {
+// mountWorkspace mounts and lets the pump begin.
+func mountWorkspace(p *pump, readOnly bool) (*workspace, error) {
 	if err := os.MkdirAll(workspaceDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make %q: %w", workspaceDir, err)
 	}
-	channel, err := openPortBlocking(fsPort)
-	if err != nil {
-		return nil, err
-	}
-	defer channel.Close()
-	dev, err := fuse.Mount(workspaceDir, readOnly)
-	if err != nil {
+	if err := fuse.Mount(p.dev, workspaceDir, readOnly); err != nil {
 		return nil, fmt.Errorf("mount the workspace: %w", err)
 	}
-	defer dev.Close()
-	attr := &syscall.ProcAttr{
-		Dir:   "/",
-		Files: []uintptr{0, 1, 2, pumpDev: dev.Fd(), pumpChannel: channel.Fd()},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+	if err := p.begin(); err != nil {
+		return nil, fmt.Errorf("begin the workspace's pump: %w", err)
 	}
-	w := &workspace{ended: make(chan struct{})}
-	var exit <-chan unix.WaitStatus
-	w.pid, exit, err = r.start(func() (int, error) {
-		return syscall.ForkExec("/proc/self/exe", []string{pumpName}, attr)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("start the workspace's pump: %w", err)
-	}
+	w := &workspace{pump: p, ahead: make(chan struct{})}
 	go func() {
-		w.status = <-exit
-		close(w.ended)
+		defer close(w.ahead)
+		readAhead()
 	}()
-	go readAhead()
 	return w, nil
 }
 
@@ -79,31 +54,93 @@ func (w *workspace) stop() {
 	if err := unix.Unmount(workspaceDir, unix.MNT_DETACH); err != nil {
 		say("unmount the workspace: %v", err)
 	}
-	select {
-	case <-w.ended:
-	case <-time.After(time.Second):
-		unix.Kill(w.pid, unix.SIGKILL)
-		<-w.ended
+	w.end()
+	if w.pretend != nil {
+		w.pretend.Close()
 	}
+	<-w.ahead
 }
 
-// neverOOM keeps this process from the out-of-memory killer (proc(5),
-// oom_score_adj), which would take the workspace away. PID 1 needs no such word:
-// the kernel never chooses it.
-func neverOOM() error {
-	return os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0)
+// share mounts the instance's workspace. A rehearsal's is an empty directory that the
+// harness itself serves, by the same ways but for the port.
+func (m *vm) share(asked *wire.Workspace, rehearsal bool) (err error) {
+	if asked == nil {
+		if !rehearsal {
+			m.dismiss()
+		}
+		return nil
+	}
+	if rehearsal {
+		m.workspace, err = m.pretend(asked.ReadOnly)
+		return err
+	}
+	if err := m.station(); err != nil {
+		return err
+	}
+	p := m.spare
+	m.spare = nil
+	if m.workspace, err = mountWorkspace(p, asked.ReadOnly); err != nil {
+		return err
+	}
+	go m.guard(m.workspace)
+	return nil
 }
 
-// pump is the pump's main. It ends with the mount or the channel.
-func pump() int {
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
-	if err := neverOOM(); err != nil {
-		say("workspace: %v", err)
+// station starts the pump of the instance's workspace ahead of its mount, once.
+func (m *vm) station() error {
+	if m.spare != nil {
+		return nil
 	}
-	err := fuse.Pump(os.NewFile(pumpDev, "/dev/fuse"), os.NewFile(pumpChannel, fsPort))
+	channel, err := openPortBlocking(fsPort)
 	if err != nil {
-		say("workspace: %v", err)
-		return 1
+		return err
 	}
-	return 0
+	defer channel.Close()
+	m.spare, err = startPump(m.reaper, channel)
+	return err
+}
+
+// dismiss ends the pump of an instance without a workspace.
+func (m *vm) dismiss() {
+	if m.spare == nil {
+		return
+	}
+	m.spare.forget()
+	m.spare = nil
+}
+
+// pretend mounts a rehearsal's workspace.
+func (m *vm) pretend(readOnly bool) (*workspace, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	unix.SetNonblock(fds[0], true) // ours waits in the poller
+	ours, theirs := os.NewFile(uintptr(fds[0]), "pretended host"), os.NewFile(uintptr(fds[1]), "channel")
+	defer theirs.Close()
+	p, err := startPump(m.reaper, theirs)
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	w, err := mountWorkspace(p, readOnly)
+	if err != nil {
+		p.forget()
+		ours.Close()
+		return nil, err
+	}
+	w.pretend = ours
+	go fuse.Pretend(ours)
+	return w, nil
+}
+
+// guard ends the VM when the workspace is gone: nothing could be read or written
+// any more, and processes would hang in it.
+func (m *vm) guard(w *workspace) {
+	<-w.ended
+	if m.stopping.Load() {
+		return
+	}
+	say("workspace: its pump ended with status %d, signal %d", w.status.ExitStatus(), w.status.Signal())
+	m.off("the workspace is gone")
 }

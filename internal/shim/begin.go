@@ -141,8 +141,8 @@ func (r *run) rehearsal(ctx context.Context, args []string, size int64) error {
 		Seed: seed(), Clock: now(), Hostname: "localhost", MachineID: strings.Repeat("0", 32),
 		Root:    wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType, Disk: instance.SerialDisk, Size: size},
 		BaseEnv: map[string]string{"PYTHONDONTWRITEBYTECODE": "1"},
-		Main:    wire.Process{ID: wire.MainID, Args: args, Dir: "/"},
-		Self:    &wire.Self{},
+		Main:    wire.Process{ID: wire.MainID, Args: args, Dir: "/workspace"},
+		Self:    &wire.Self{}, Workspace: &wire.Workspace{},
 	}
 	if r.nic {
 		start.Network = r.machineNetwork()

@@ -2,8 +2,8 @@ package wire
 
 // Prepare brings a VM that was just booted to where a template can be made of it: what
 // is the same for each instance is mounted and loaded, and Programs have run, so that
-// the kernel remembers their files. Afterwards nothing runs but the harness, and
-// nothing is mounted that keeps a byte.
+// the kernel remembers their files. Afterwards nothing runs but the harness and a
+// process of its own that waits for a workspace, and nothing is mounted that keeps a byte.
 type Prepare struct {
 	Seed     []byte     `json:"seed"` // as Start's; a template's own is nobody else's
 	Base     string     `json:"base"` // as Root's
@@ -35,7 +35,8 @@ type Root struct {
 	BaseType string `json:"base_type"`      // "ext4" or "erofs"
 }
 
-// Workspace is served over the fs channel as raw FUSE messages (linux/fuse.h).
+// Workspace is served over the fs channel as raw FUSE messages (linux/fuse.h). In a
+// rehearsal it is an empty directory, which the guest itself serves.
 type Workspace struct {
 	ReadOnly bool `json:"read_only"`
 }

@@ -87,7 +87,10 @@ func mountOn(t *testing.T, host, guest string, opts workspace.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	device, err := fuse.Mount(guest, opts.ReadOnly)
+	device, err := fuse.Open()
+	if err == nil {
+		err = fuse.Mount(device, guest, opts.ReadOnly)
+	}
 	if err != nil {
 		root.Close()
 		t.Skipf("pending: a FUSE mount needs root and /dev/fuse: %v", err)
