@@ -89,6 +89,14 @@ func (c *Client) Delete(ctx context.Context, ref string, force bool) error {
 	return c.call(ctx, fmt.Sprintf("delete instance %q", ref), http.MethodDelete, path, nil, nil)
 }
 
+// Dismiss deletes an instance as Delete does with force. Of a run it returns when nobody
+// finds it any more: its VM and its files go behind that, and whoever wants its name or
+// its ports meanwhile waits.
+func (c *Client) Dismiss(ctx context.Context, ref string) error {
+	path := at(instances, ref, "") + "?force=true&wait=false"
+	return c.call(ctx, fmt.Sprintf("delete instance %q", ref), http.MethodDelete, path, nil, nil)
+}
+
 // Prune deletes the instances that have been STOPPED for longer than age, with
 // their logs and disks, and returns their names. Workspaces stay.
 func (c *Client) Prune(ctx context.Context, age time.Duration) ([]string, error) {

@@ -32,9 +32,15 @@ func (s *server) instances() {
 	type remove struct {
 		Target
 		Force bool `query:"force" doc:"stop it first"`
+		Wait  bool `query:"wait" default:"true" doc:"false, with force: of a run, answer when nobody finds it any more; what it used is freed behind that"`
 	}
 	act(s, operation("delete-instance", http.MethodDelete, "/instances/{ref}", "Remove an instance and all it used", http.StatusNoContent),
-		func(ctx context.Context, in *remove) error { return s.Instances.Delete(ctx, in.Ref, in.Force) })
+		func(ctx context.Context, in *remove) error {
+			if in.Force && !in.Wait {
+				return s.Instances.Dismiss(ctx, in.Ref)
+			}
+			return s.Instances.Delete(ctx, in.Ref, in.Force)
+		})
 }
 
 // array answers [] where Go has nil.

@@ -54,6 +54,9 @@ type Instances interface {
 	Events(ctx context.Context, follow bool) iter.Seq[client.Event]
 	// Delete refuses an instance that is not STOPPED, unless force.
 	Delete(ctx context.Context, ref string, force bool) error
+	// Dismiss deletes a run as Delete does with force, and returns when nobody finds it any
+	// more: what it used is freed behind that. Any other instance it deletes.
+	Dismiss(ctx context.Context, ref string) error
 }
 
 // Processes are connections to processes, and what these have printed.

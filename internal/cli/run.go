@@ -74,8 +74,9 @@ func (a *app) runEphemeral(parent context.Context, create client.Create, pull st
 		return err
 	}
 	clock.mark("create")
+	ended := false
 	defer func() {
-		a.remove(c, made.ID)
+		a.remove(c, made.ID, ended)
 		clock.mark("delete")
 	}()
 	var u undo.Stack
@@ -93,15 +94,24 @@ func (a *app) runEphemeral(parent context.Context, create client.Create, pull st
 		clock.started(w)
 	}
 	defer clock.mark("command")
-	return at.until(parent, func(ctx context.Context) (client.ExitStatus, error) { return c.Run(ctx, made.ID, at.IO) })
+	return at.until(parent, func(ctx context.Context) (client.ExitStatus, error) {
+		exit, err := c.Run(ctx, made.ID, at.IO)
+		ended = err == nil
+		return exit, err
+	})
 }
 
 // remove deletes what a command made for itself, also after Ctrl-C. The daemon
-// may have done so already, or may be at it.
-func (a *app) remove(c *client.Client, id string) {
+// may have done so already, or may be at it. Once the command has ended nobody waits for
+// its VM.
+func (a *app) remove(c *client.Client, id string, ended bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
 	defer cancel()
-	err := c.Delete(ctx, id, true)
+	remove := func() error { return c.Delete(ctx, id, true) }
+	if ended {
+		remove = func() error { return c.Dismiss(ctx, id) }
+	}
+	err := remove()
 	if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.WrongState) {
 		a.note("aegis: %v", err)
 	}

@@ -89,7 +89,7 @@ func (a *app) startNew(ctx context.Context, c *client.Client, create client.Crea
 	}
 	started, err := c.Start(ctx, made.ID)
 	if err != nil {
-		a.remove(c, made.ID)
+		a.remove(c, made.ID, false)
 	}
 	return started, err
 }

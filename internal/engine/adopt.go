@@ -99,7 +99,10 @@ func (e *Engine) adopt(ctx context.Context, rec store.Record, found reached) err
 	if !rec.UserStopped && len(rec.Spec.Ports) > 0 {
 		claim, warn = e.Ports.Claim(rec.Spec.Ports)
 	}
-	e.spawn(rec, claim, func(a *actor) { a.resettle(life, status, warn) })
+	a := e.spawn(rec, claim, func(a *actor) { a.resettle(life, status, warn) })
+	if rec.Spec.Ephemeral { // its client went with the last daemon
+		e.hide(a, rec.Spec)
+	}
 	return nil
 }
 
@@ -134,7 +137,7 @@ func (a *actor) resettle(life Life, status instance.RunStatus, warn error) {
 		a.ending = &ending{reason: instance.BootFailed, done: make(chan struct{})}
 		a.condemn(instance.BootFailed)
 	} else if a.rec.Spec.Ephemeral {
-		a.end(instance.Stop, ephemeralGrace, instance.StoppedBy)
+		a.dismiss(ephemeralGrace)
 	}
 }
 

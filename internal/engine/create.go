@@ -38,6 +38,9 @@ func (e *Engine) Create(ctx context.Context, c client.Create) (client.Instance, 
 	if _, err := e.plan(rec); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
+	if err := e.vacated(ctx, rec.Spec.Name, rec.Spec.Ports); err != nil {
+		return client.Instance{}, named(c.Name, err)
+	}
 	if c.Recreate {
 		if err := e.replace(ctx, &rec.Spec); err != nil {
 			return client.Instance{}, named(c.Name, err)

@@ -153,16 +153,17 @@ type Engine struct {
 	stock  *stock // nil without Templates
 
 	mu      sync.Mutex
-	actors  map[string]*actor // by ID
-	given   map[uint16]int    // host ports of all instances, listening or not
-	closing bool              // no new instance, no new start
+	actors  map[string]*actor    // by ID
+	leaving map[string]dismissed // by ID; actors has them too
+	given   map[uint16]int       // host ports of all instances, listening or not
+	closing bool                 // no new instance, no new start
 }
 
 // New makes an engine without instances. Ports needs the engine to dial, so it is
 // set before Open, by the one who wires.
 func New(parts Parts) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &Engine{Parts: parts, ctx: ctx, cancel: cancel, actors: map[string]*actor{}, given: map[uint16]int{}}
+	e := &Engine{Parts: parts, ctx: ctx, cancel: cancel, actors: map[string]*actor{}, leaving: map[string]dismissed{}, given: map[uint16]int{}}
 	if e.Available == nil {
 		e.Available = hostAvailable
 	}

@@ -12,30 +12,38 @@ import (
 // find is the owner of the instance that ref names: a name, an ID, or an ID's
 // unique prefix.
 func (e *Engine) find(ctx context.Context, ref string) (*actor, error) {
-	e.mu.Lock()
-	a := e.actors[ref]
-	e.mu.Unlock()
-	if a != nil {
+	if a := e.present(ref); a != nil {
 		return a, nil
 	}
 	rec, err := e.Store.Find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if a := e.actors[rec.ID]; a != nil {
+	if a := e.present(rec.ID); a != nil {
 		return a, nil
 	}
 	return nil, fault.New(fault.NotFound, ref, "find instance "+quote(ref), "there is none")
 }
 
-func (e *Engine) all() []*actor {
+// present is the owner of the instance with that ID, unless it was dismissed.
+func (e *Engine) present(id string) *actor {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.isLeaving(id) {
+		return nil
+	}
+	return e.actors[id]
+}
+
+// all are the owners of every instance; with dismissed, of those that were too.
+func (e *Engine) all(dismissed bool) []*actor {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := make([]*actor, 0, len(e.actors))
 	for _, a := range e.actors {
-		out = append(out, a)
+		if dismissed || !e.isLeaving(a.id) {
+			out = append(out, a)
+		}
 	}
 	return out
 }
@@ -49,7 +57,7 @@ func (e *Engine) isClosing() bool {
 // List gives every instance, by name.
 func (e *Engine) List(ctx context.Context) ([]client.Instance, error) {
 	out := []client.Instance{}
-	for _, a := range e.all() {
+	for _, a := range e.all(false) {
 		view, err := e.view(ctx, a)
 		if fault.Is(err, fault.NotFound) {
 			continue // deleted meanwhile

@@ -20,9 +20,12 @@ type Needs struct {
 // instance's workspace is there before its record, by the time of its checks.
 const leftAge = time.Hour
 
-// Needs reads every record. As Open does, it leaves instances on disk alone while
+// Needs reads every record, once what was dismissed is gone. As Open does, it leaves instances on disk alone while
 // the registry is empty.
 func (e *Engine) Needs(ctx context.Context) (Needs, error) {
+	if err := e.emptied(ctx); err != nil {
+		return Needs{}, err
+	}
 	records, err := e.Store.List(ctx)
 	if err != nil {
 		return Needs{}, err

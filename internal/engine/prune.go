@@ -12,7 +12,7 @@ import (
 // their logs and disks, and returns their names. Workspaces stay.
 func (e *Engine) Prune(ctx context.Context, age time.Duration) ([]string, error) {
 	deleted := []string{}
-	for _, a := range e.all() {
+	for _, a := range e.all(false) {
 		err := a.ask(ctx, func() error {
 			since := a.rec.StoppedAt
 			if since.IsZero() {

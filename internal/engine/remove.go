@@ -68,6 +68,7 @@ func (a *actor) remove() error {
 	a.e.events.emit(eventDeleted, a.rec, time.Now())
 	a.e.mu.Lock()
 	delete(a.e.actors, a.id)
+	delete(a.e.leaving, a.id)
 	for _, p := range a.rec.Spec.Ports {
 		if a.e.given[p.Host]--; a.e.given[p.Host] <= 0 {
 			delete(a.e.given, p.Host)

@@ -189,7 +189,7 @@ func (e *Engine) Down(ctx context.Context) error {
 	if e.stock != nil {
 		e.stock.close()
 	}
-	for _, a := range e.all() {
+	for _, a := range e.all(true) {
 		e.wg.Go(func() {
 			a.ask(ctx, func() error {
 				_, err := a.end(instance.Stop, e.Config.StopTime, instance.StoppedBy)
@@ -197,7 +197,7 @@ func (e *Engine) Down(ctx context.Context) error {
 			})
 		})
 	}
-	for _, a := range e.all() {
+	for _, a := range e.all(true) {
 		if err := a.settled(ctx); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -139,13 +140,28 @@ func contains(path string, needle []byte) (bool, error) {
 func (h *home) bare() {
 	h.t.Helper()
 	h.one("aegisd")
+	if err := h.left(); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// left says what is there beside the daemon.
+func (h *home) left() error {
+	var errs []error
 	if left := h.processes(); len(left) != 1 {
-		h.t.Errorf("processes are left: %v", left)
+		errs = append(errs, fmt.Errorf("processes are left: %v", left))
 	}
 	for _, dir := range []string{"instances", "run", "tmp-workspaces"} {
 		entries, _ := os.ReadDir(filepath.Join(h.dir, dir))
 		for _, entry := range entries {
-			h.t.Errorf("%s/%s is left", dir, entry.Name())
+			errs = append(errs, fmt.Errorf("%s/%s is left", dir, entry.Name()))
 		}
 	}
+	return errors.Join(errs...)
+}
+
+// becomesBare is bare, once what ends behind an answer has ended.
+func (h *home) becomesBare() {
+	h.t.Helper()
+	h.eventually(30*time.Second, "nothing is left", h.left)
 }

@@ -15,8 +15,16 @@ import (
 
 func TestRun(t *testing.T) {
 	h := newHome(t)
+	// Each has the name of the one before, whose VM is still on its way.
+	run := func(stdin string, args ...string) result {
+		r := h.run(stdin, append([]string{"run", "--name", "job"}, args...)...)
+		if list := h.ok("instance", "list", "-q"); list != "" {
+			t.Errorf("after its end the list has %q", list)
+		}
+		return r
+	}
 	t.Run("streams and codes", func(t *testing.T) {
-		r := h.run("to stdin", "run", "--", "sh", "-c", "cat; echo err >&2; exit 3")
+		r := run("to stdin", "--", "sh", "-c", "cat; echo err >&2; exit 3")
 		if r.code != 3 || r.stdout != "to stdin" || r.stderr != "err\n" {
 			t.Errorf("%+v", r)
 		}
@@ -31,7 +39,7 @@ func TestRun(t *testing.T) {
 		{"not executable", []string{"/etc/passwd"}, 126},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if r := h.run("", append([]string{"run", "--"}, c.command...)...); r.code != c.code {
+			if r := run("", append([]string{"--"}, c.command...)...); r.code != c.code {
 				t.Errorf("%+v, want %d", r, c.code)
 			}
 		})
@@ -48,12 +56,12 @@ func TestRun(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		h.write(filepath.Join(h.cwd, "in/file"), "host\n")
-		r := h.run("", "run", "--workspace", "./in:ro", "--", "sh", "-c", "cat file; echo x > file")
+		r := run("", "--workspace", "./in:ro", "--", "sh", "-c", "cat file; echo x > file")
 		if r.code == 0 || r.stdout != "host\n" || !strings.Contains(r.stderr, "Read-only file system") {
 			t.Errorf("%+v", r)
 		}
 	})
-	h.bare()
+	h.becomesBare()
 }
 
 func TestInterruptReachesTheProcess(t *testing.T) {
@@ -104,7 +112,7 @@ func TestRunEndsWithItsClient(t *testing.T) {
 		}
 		return nil
 	})
-	h.bare()
+	h.becomesBare()
 }
 
 func TestExec(t *testing.T) {

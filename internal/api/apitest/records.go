@@ -178,9 +178,15 @@ func (r *records) move(call, ref, state string, args ...string) (client.Instance
 	return *i, nil
 }
 
+func (r *records) Dismiss(_ context.Context, ref string) error { return r.remove("Dismiss", ref, true) }
+
 func (r *records) Delete(_ context.Context, ref string, force bool) error {
+	return r.remove(fmt.Sprintf("Delete force=%v", force), ref, force)
+}
+
+func (r *records) remove(call, ref string, force bool) error {
 	f := (*Fake)(r)
-	if err := f.enter(fmt.Sprintf("Delete force=%v", force), ref); err != nil {
+	if err := f.enter(call, ref); err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
