@@ -195,8 +195,8 @@ func (a *aims) unharmed(t *testing.T) {
 	}
 }
 
-// monitor is a QEMU whose control connection we have.
-type monitor struct {
+// captive is a QEMU whose control connection we have.
+type captive struct {
 	pid    int
 	conn   net.Conn
 	in     *json.Decoder
@@ -213,7 +213,7 @@ type reply struct {
 const ended = "it has ended"
 
 // ask sends a command and waits for its reply: what it returns, or why not.
-func (m *monitor) ask(command string, args any) (json.RawMessage, string) {
+func (m *captive) ask(command string, args any) (json.RawMessage, string) {
 	m.conn.SetDeadline(time.Now().Add(time.Minute))
 	body := map[string]any{"execute": command}
 	if args != nil {
@@ -239,7 +239,7 @@ func (m *monitor) ask(command string, args any) (json.RawMessage, string) {
 }
 
 // try is why the monitor did not do it, or "".
-func (m *monitor) try(t *testing.T, a *aims, x attack) string {
+func (m *captive) try(t *testing.T, a *aims, x attack) string {
 	t.Helper()
 	_, why := m.ask(x.run, json.RawMessage(a.fill(x.with)))
 	if why == "" {
@@ -249,7 +249,7 @@ func (m *monitor) try(t *testing.T, a *aims, x attack) string {
 }
 
 // later waits for the end of what goes on after the reply, and is why it failed.
-func (m *monitor) later(t *testing.T, command string) string {
+func (m *captive) later(t *testing.T, command string) string {
 	t.Helper()
 	question := map[string]string{"migrate": "query-migrate", "blockdev-create": "query-jobs", "drive-backup": "query-jobs", "drive-mirror": "query-jobs"}[command]
 	for question != "" {
@@ -284,7 +284,7 @@ func (m *monitor) later(t *testing.T, command string) string {
 }
 
 // unchanged holds that it has opened nothing.
-func (m *monitor) unchanged(t *testing.T) {
+func (m *captive) unchanged(t *testing.T) {
 	t.Helper()
 	for _, file := range m.open(t) {
 		if !slices.Contains(m.before, file) && !strings.HasPrefix(file, "anon_inode:") {
@@ -294,7 +294,7 @@ func (m *monitor) unchanged(t *testing.T) {
 }
 
 // open is what its descriptors are of.
-func (m *monitor) open(t *testing.T) []string {
+func (m *captive) open(t *testing.T) []string {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd", m.pid)
 	entries, err := os.ReadDir(dir)

@@ -18,7 +18,7 @@ import (
 
 // startHostile starts QEMU with the command line of a VM, which does not run, and gives
 // its control connection.
-func startHostile(t *testing.T, rung confine.Rung, a *aims) *monitor {
+func startHostile(t *testing.T, rung confine.Rung, a *aims) *captive {
 	t.Helper()
 	bin, err := find(runtime.GOARCH)
 	if err != nil {
@@ -45,7 +45,7 @@ func startHostile(t *testing.T, rung confine.Rung, a *aims) *monitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { proc.kill(); <-proc.exited })
+	t.Cleanup(func() { proc.Kill(); <-proc.Exited })
 	conn, err := net.FileConn(ours)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func startHostile(t *testing.T, rung confine.Rung, a *aims) *monitor {
 	for _, f := range cmd.ExtraFiles {
 		f.Close()
 	}
-	m := &monitor{pid: proc.pid, conn: conn, in: json.NewDecoder(conn)}
+	m := &captive{pid: proc.PID, conn: conn, in: json.NewDecoder(conn)}
 	if _, why := m.ask("qmp_capabilities", nil); why != "" {
 		t.Fatal(why)
 	}

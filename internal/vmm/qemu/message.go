@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"aegis/internal/vmm/monitor"
 )
 
 // maxMessage bounds one line of the control connection, in bytes. The longest that is
@@ -30,8 +32,8 @@ type refusal struct {
 
 // Error implements error, in QEMU's words.
 func (r *refusal) Error() string {
-	if len(r.Desc) > tailBytes {
-		return r.Desc[:tailBytes]
+	if len(r.Desc) > monitor.TailBytes {
+		return r.Desc[:monitor.TailBytes]
 	}
 	return r.Desc
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"aegis/internal/vmm/monitor"
 )
 
 // played is a control connection whose other end plays QEMU.
@@ -197,7 +199,7 @@ func FuzzMessages(f *testing.F) {
 			} else if msg.ID != nil {
 				q.answer(msg)
 			}
-			if msg.Error != nil && len(msg.Error.Error()) > tailBytes {
+			if msg.Error != nil && len(msg.Error.Error()) > monitor.TailBytes {
 				t.Fatal("an error of any length")
 			}
 		}

@@ -78,11 +78,11 @@ func (m *machine) unload(ctx context.Context, state *os.File) error {
 		return err
 	}
 	select { // it closes the state, and ends
-	case <-m.proc.exited:
+	case <-m.proc.Exited:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if !m.proc.state.Success() {
+	if !m.proc.State.Success() {
 		return errors.New("the monitor failed")
 	}
 	return nil

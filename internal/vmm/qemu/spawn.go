@@ -3,7 +3,6 @@ package qemu
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -127,12 +126,4 @@ func streams(cfg vmm.Config) []vmm.Port {
 		return cfg.Ports
 	}
 	return append(slices.Clone(cfg.Ports), vmm.PortNet)
-}
-
-// sink lets a caller leave out a writer.
-func sink(w io.Writer) io.Writer {
-	if w == nil {
-		return io.Discard
-	}
-	return w
 }

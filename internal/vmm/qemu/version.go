@@ -1,17 +1,16 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"strings"
 
 	"aegis/internal/vmm"
+	"aegis/internal/vmm/monitor"
 )
 
 // Version implements vmm.Snapshotter. The clock's rate is not in it, for no two
@@ -29,7 +28,7 @@ func (s snapshotter) Version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("tell QEMU's build: %w", err)
 	}
-	cpu, err := processor("/proc/cpuinfo")
+	cpu, err := monitor.Processor()
 	if err != nil {
 		return "", fmt.Errorf("tell the processor: %w", err)
 	}
@@ -54,28 +53,4 @@ func canon(accel Accel, major int) []string {
 		Disks: []vmm.Disk{{Serial: "a", ReadOnly: true}, {Serial: "b"}}}, make([]*os.File, 2), func(*os.File) int { return noFile })
 	p.accel, p.major, p.ram = accel, major, &ramArg{noFile, true}
 	return p.command()
-}
-
-// processor is the first processor's entry of a file like /proc/cpuinfo, without what
-// changes from one moment to the next. All of a host's are taken to be alike.
-func processor(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	if err != nil {
-		return "", err
-	}
-	first, _, _ := bytes.Cut(text, []byte("\n\n"))
-	var out []string
-	for line := range strings.Lines(string(first)) {
-		switch name, _, _ := strings.Cut(line, "\t"); name {
-		case "cpu MHz", "bogomips", "processor", "apicid", "initial apicid", "core id", "physical id":
-		default:
-			out = append(out, line)
-		}
-	}
-	return strings.Join(out, ""), nil
 }

@@ -9,15 +9,16 @@ import (
 	"sync"
 
 	"aegis/internal/vmm"
+	"aegis/internal/vmm/monitor"
 )
 
 // machine is one running QEMU. Lock order: replacing, pausing, then mu.
 type machine struct {
-	proc      *process
+	proc      *monitor.Process
 	channels  *channels
 	control   *qmp
-	console   *stream
-	stderr    *stream
+	console   *monitor.Stream
+	stderr    *monitor.Stream
 	template  string      // Config.Template
 	tscKHz    int         // as the guest's kernel was told
 	major     int         // of QEMU's version
@@ -36,9 +37,9 @@ type machine struct {
 	err    error  // set before done is closed
 }
 
-func newMachine(proc *process, cfg vmm.Config, w *wires) *machine {
+func newMachine(proc *monitor.Process, cfg vmm.Config, w *wires) *machine {
 	m := &machine{
-		proc: proc, channels: w.channels, console: relay(w.console, sink(cfg.Console)), stderr: relay(w.stderr, sink(cfg.Log)),
+		proc: proc, channels: w.channels, console: monitor.Relay(w.console, cfg.Console), stderr: monitor.Relay(w.stderr, cfg.Log),
 		template: cfg.Template, tscKHz: w.plan.tscKHz, major: w.plan.major, disks: newDrives(cfg),
 		migration: make(chan string, 1), done: make(chan struct{}),
 	}
@@ -53,9 +54,9 @@ func newMachine(proc *process, cfg vmm.Config, w *wires) *machine {
 // watch is the one that ends the machine. The streams end with the process that
 // held their other ends, so the last words are there before Done.
 func (m *machine) watch() {
-	<-m.proc.exited
-	<-m.console.done
-	<-m.stderr.done
+	<-m.proc.Exited
+	<-m.console.Done
+	<-m.stderr.Done
 	<-m.control.broken
 	m.channels.close()
 	m.mu.Lock()
@@ -69,15 +70,15 @@ func (m *machine) cause() error {
 	switch {
 	case m.closed:
 		return vmm.ErrClosed
-	case m.proc.state.Success() && !slices.Contains(byHost, m.reason):
+	case m.proc.State.Success() && !slices.Contains(byHost, m.reason):
 		return nil
-	case m.proc.state.Success():
+	case m.proc.State.Success():
 		return fmt.Errorf("qemu ended by %s", m.reason)
 	}
-	if last := m.stderr.last(); last != "" {
-		return fmt.Errorf("qemu ended with %s: %s", m.proc.state, last)
+	if last := m.stderr.Last(); last != "" {
+		return fmt.Errorf("qemu ended with %s: %s", m.proc.State, last)
 	}
-	return fmt.Errorf("qemu ended with %s", m.proc.state)
+	return fmt.Errorf("qemu ended with %s", m.proc.State)
 }
 
 // Channel implements vmm.VM.
@@ -96,7 +97,7 @@ func (m *machine) Pause(ctx context.Context) error {
 	if err := m.ended(); err != nil {
 		return fmt.Errorf("pause: %w", err)
 	}
-	if err := m.proc.stop(ctx); err != nil {
+	if err := m.proc.Stop(ctx); err != nil {
 		if ended := m.ended(); ended != nil {
 			err = ended
 		}
@@ -113,7 +114,7 @@ func (m *machine) Resume(ctx context.Context) error {
 	if err := m.ended(); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
-	if err := m.proc.cont(); err != nil {
+	if err := m.proc.Cont(); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
 	m.setPaused(false)
@@ -150,7 +151,7 @@ func (m *machine) ended() error {
 		return vmm.ErrClosed
 	}
 	select {
-	case <-m.proc.exited:
+	case <-m.proc.Exited:
 		return vmm.ErrEnded
 	default:
 		return nil
@@ -158,7 +159,7 @@ func (m *machine) ended() error {
 }
 
 // PID implements vmm.VM.
-func (m *machine) PID() int { return m.proc.pid }
+func (m *machine) PID() int { return m.proc.PID }
 
 // Done implements vmm.VM.
 func (m *machine) Done() <-chan struct{} { return m.done }
@@ -175,7 +176,7 @@ func (m *machine) Close() error {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
-	m.proc.kill()
+	m.proc.Kill()
 	<-m.done
 	return nil
 }

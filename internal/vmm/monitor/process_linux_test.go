@@ -1,4 +1,4 @@
-package qemu
+package monitor
 
 import (
 	"bufio"
@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"aegis/internal/confine"
 	"aegis/internal/vmm"
 )
 
@@ -21,15 +20,12 @@ import (
 const envOwner = "AEGIS_TEST_OWNER"
 
 func TestMain(m *testing.M) {
-	if status, mine := confine.Main(os.Args[1:]); mine {
-		os.Exit(status)
-	}
 	if os.Getenv(envOwner) != "" {
-		p, err := start(sleeper(), confine.Off, TCG)
+		p, err := Start(sleeper())
 		if err == nil {
-			err = p.stop(context.Background())
+			err = p.Stop(context.Background())
 		}
-		fmt.Println(p.pid, err)
+		fmt.Println(p.PID, err)
 		select {}
 	}
 	os.Exit(m.Run())
@@ -71,7 +67,7 @@ func running(pid int) bool {
 }
 
 func TestMonitorOutlivesTheCallersThread(t *testing.T) {
-	started := make(chan *process)
+	started := make(chan *Process)
 	release := make(chan struct{})
 	defer close(release)
 	var thread int
@@ -83,7 +79,7 @@ func TestMonitorOutlivesTheCallersThread(t *testing.T) {
 			<-release
 			return
 		}
-		p, err := start(sleeper(), confine.Off, TCG)
+		p, err := Start(sleeper())
 		if err != nil {
 			t.Error(err)
 		}
@@ -91,7 +87,7 @@ func TestMonitorOutlivesTheCallersThread(t *testing.T) {
 	}
 	go caller()
 	p := <-started
-	defer p.kill()
+	defer p.Kill()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", thread)); err != nil {
 			break
@@ -100,36 +96,36 @@ func TestMonitorOutlivesTheCallersThread(t *testing.T) {
 			t.Fatal("the caller's thread does not end")
 		}
 	}
-	if !running(p.pid) {
+	if !running(p.PID) {
 		t.Error("the monitor died with the thread of Boot's caller")
 	}
 }
 
 func TestStopIsObserved(t *testing.T) {
-	p, err := start(sleeper(), confine.Off, TCG)
+	p, err := Start(sleeper())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.kill()
+	defer p.Kill()
 	for range 50 {
 		for range 2 { // idempotent
-			if err := p.stop(t.Context()); err != nil {
+			if err := p.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if stopped, err := p.stopped(); !stopped || err != nil {
 			t.Fatalf("after stop: %v, %v", stopped, err)
 		}
-		if err := p.cont(); err != nil {
+		if err := p.Cont(); err != nil {
 			t.Fatal(err)
 		}
 		if stopped, err := p.stopped(); stopped || err != nil {
 			t.Fatalf("after cont: %v, %v", stopped, err)
 		}
 	}
-	p.kill()
-	<-p.exited
-	for what, err := range map[string]error{"stop": p.stop(t.Context()), "cont": p.cont()} {
+	p.Kill()
+	<-p.Exited
+	for what, err := range map[string]error{"stop": p.Stop(t.Context()), "cont": p.Cont()} {
 		if !errors.Is(err, vmm.ErrEnded) {
 			t.Errorf("%s of an ended process says %v", what, err)
 		}

@@ -1,4 +1,4 @@
-package qemu
+package monitor
 
 import (
 	"io"
@@ -7,26 +7,31 @@ import (
 	"time"
 )
 
+// TailBytes is how much of the end of a Stream is kept for error messages, in bytes.
+const TailBytes = 2 << 10
+
 const (
 	relayChunk = 4 << 10 // bytes read at once
 	relayQueue = 256     // chunks that may wait for a slow writer; beyond them bytes are dropped
-	tailBytes  = 2 << 10 // bytes kept for error messages
 	relayGrace = 250 * time.Millisecond
 )
 
-// stream is what a relay reads, never blocking the other side.
-type stream struct {
-	done chan struct{} // closed when everything read was written, or the source ended and the writer is stuck
+// Stream is what a relay reads, never blocking the other side.
+type Stream struct {
+	Done chan struct{} // closed when everything read was written, or the source ended and the writer is stuck
 
 	mu   sync.Mutex
 	tail []byte
 }
 
-// relay copies src to dst until src ends, and closes src. It reads whether dst
+// Relay copies src to dst until src ends, and closes src. A nil dst takes nothing. It reads whether dst
 // takes the bytes or not, so whoever writes src is never held up; what dst is too
 // slow for is dropped.
-func relay(src io.ReadCloser, dst io.Writer) *stream {
-	s := &stream{done: make(chan struct{})}
+func Relay(src io.ReadCloser, dst io.Writer) *Stream {
+	if dst == nil {
+		dst = io.Discard
+	}
+	s := &Stream{Done: make(chan struct{})}
 	queue := make(chan []byte, relayQueue)
 	written := make(chan struct{})
 	go func() {
@@ -36,7 +41,7 @@ func relay(src io.ReadCloser, dst io.Writer) *stream {
 		}
 	}()
 	go func() {
-		defer close(s.done)
+		defer close(s.Done)
 		s.read(src, queue)
 		src.Close()
 		close(queue)
@@ -48,7 +53,7 @@ func relay(src io.ReadCloser, dst io.Writer) *stream {
 	return s
 }
 
-func (s *stream) read(src io.Reader, queue chan<- []byte) {
+func (s *Stream) read(src io.Reader, queue chan<- []byte) {
 	for {
 		chunk := make([]byte, relayChunk)
 		n, err := src.Read(chunk)
@@ -66,17 +71,17 @@ func (s *stream) read(src io.Reader, queue chan<- []byte) {
 }
 
 // keep remembers the last bytes.
-func (s *stream) keep(b []byte) {
+func (s *Stream) keep(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tail = append(s.tail, b...)
-	if over := len(s.tail) - tailBytes; over > 0 {
+	if over := len(s.tail) - TailBytes; over > 0 {
 		s.tail = append(s.tail[:0], s.tail[over:]...)
 	}
 }
 
-// last is what was read last, as text of one line.
-func (s *stream) last() string {
+// Last is what was read last, as text of one line.
+func (s *Stream) Last() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(strings.FieldsFunc(string(s.tail), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
