@@ -63,6 +63,32 @@ func timeLoop(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer interrupt(ctx, run)()
+	best := time.Duration(0)
+	for range tries {
+		loop, err := runLoop(ctx, vcpu, run)
+		if err != nil {
+			return 0, err
+		}
+		if best == 0 || loop < best {
+			best = loop
+		}
+		if best <= Limit {
+			break
+		}
+		if err := reset(vcpu); err != nil {
+			return 0, err
+		}
+	}
+	return best, nil
+}
+
+// tries is how often a slow loop is run: the first one pays for what is made at first
+// need, and a busy host is slow now and then. The slow kind of device is slow each time.
+const tries = 5
+
+// runLoop times the loop, of a processor that was reset.
+func runLoop(ctx context.Context, vcpu int, run []byte) (time.Duration, error) {
+	var err error
 	start := time.Now()
 	for ctx.Err() == nil {
 		err = ioctl(vcpu, kvmRun, 0)
