@@ -17,8 +17,13 @@ import (
 )
 
 func TestPortNames(t *testing.T) {
-	if vmm.PortControl.Name != controlPort || vmm.PortFS.Name != fsPort {
-		t.Errorf("the host calls them %q and %q", vmm.PortControl.Name, vmm.PortFS.Name)
+	if vmm.PortControl.Name != controlPort || vmm.PortFS.Name != fsPort || vmm.PortNet.Name != netPort {
+		t.Errorf("the host calls them %q, %q and %q", vmm.PortControl.Name, vmm.PortFS.Name, vmm.PortNet.Name)
+	}
+	for _, port := range []vmm.Port{vmm.PortControl, vmm.PortFS, vmm.PortNet} {
+		if vsockPorts[port.Name] != port.Number {
+			t.Errorf("port %q is %d here, and the host dials %d", port.Name, vsockPorts[port.Name], port.Number)
+		}
 	}
 }
 

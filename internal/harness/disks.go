@@ -23,8 +23,12 @@ const (
 	rootDir = "/aegis/root"
 )
 
-// findDisk waits for the block device with a virtio serial number.
+// findDisk waits for the block device with a serial number: its own, or the one that the
+// monitor says it stands for.
 func findDisk(serial string, wait time.Duration) (string, error) {
+	if dev := told().disk(serial); dev != "" {
+		return dev, awaitFile(dev, wait)
+	}
 	deadline := time.Now().Add(wait)
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		files, err := filepath.Glob("/sys/block/*/serial")
@@ -38,6 +42,20 @@ func findDisk(serial string, wait time.Duration) (string, error) {
 		}
 		if time.Now().After(deadline) {
 			return "", fault.New(fault.BootFailed, "", "", "the VM has no disk with serial %q", serial)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// awaitFile waits for a device's file.
+func awaitFile(path string, wait time.Duration) error {
+	deadline := time.Now().Add(wait)
+	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fault.New(fault.BootFailed, "", "", "the VM has no disk %q", path)
 		}
 		time.Sleep(pause)
 	}

@@ -36,6 +36,12 @@ func live() string {
 	if err := prepare(); err != nil {
 		return err.Error()
 	}
+	if told().vsock {
+		var err error
+		if vsock, err = listen(); err != nil {
+			return err.Error()
+		}
+	}
 	channel, err := openPort(controlPort, bootWait)
 	if err != nil {
 		return err.Error()

@@ -22,10 +22,16 @@ const (
 	fsPort      = "aegis.fs"
 )
 
-// openPort opens a port of the host, as soon as its device appears. A port can be
-// open once at a time. This is where a vsock listener would go for backends that
-// have no virtio-serial.
+// openPort opens a port of the host, as soon as its device appears, or the host has
+// dialled. A port can be open once at a time.
 func openPort(name string, wait time.Duration) (*port, error) {
+	if vsock != nil {
+		f, err := vsock.accept(name)
+		if err != nil {
+			return nil, err
+		}
+		return newPort(f, func() (*os.File, error) { return vsock.accept(name) }), nil
+	}
 	path, err := findPort(name, wait)
 	if err != nil {
 		return nil, err
@@ -36,7 +42,7 @@ func openPort(name string, wait time.Duration) (*port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open port %q: %w", name, err)
 	}
-	return &port{File: f}, nil
+	return newPort(f, nil), nil
 }
 
 // findPort waits for the device of a virtio-serial port. The host announces
@@ -62,6 +68,13 @@ func findPort(name string, wait time.Duration) (string, error) {
 
 // openPortBlocking opens a port for a process that uses plain system calls.
 func openPortBlocking(name string) (*os.File, error) {
+	if vsock != nil {
+		f, err := vsock.accept(name)
+		if err == nil {
+			f.Fd() // it blocks from now on
+		}
+		return f, err
+	}
 	path, err := findPort(name, bootWait)
 	if err != nil {
 		return nil, err
@@ -73,33 +86,63 @@ func openPortBlocking(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// port is a virtio-serial port as a net.Conn. It has no deadlines: the host may
-// freeze this machine for any time, in the middle of a read or a write.
+// port is a port as a net.Conn. It has no deadlines: the host may freeze this machine
+// for any time, in the middle of a read or a write.
 type port struct {
-	*os.File
-	heard atomic.Bool // the host has been there
+	file  atomic.Pointer[os.File]
+	again func() (*os.File, error) // waits for the host to dial again; nil: it needs not
+	heard atomic.Bool              // the host has been there
+}
+
+func newPort(f *os.File, again func() (*os.File, error)) *port {
+	p := &port{again: again}
+	p.file.Store(f)
+	return p
 }
 
 // Read waits while the host's end is not connected, which the device tells by a
 // read of 0 bytes; once the host was heard, the same is the end of the link.
 func (p *port) Read(b []byte) (int, error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
-		n, err := p.File.Read(b)
+		n, err := p.file.Load().Read(b)
 		if n > 0 {
 			p.heard.Store(true)
 		}
-		if n > 0 || err != io.EOF || p.heard.Load() {
+		if n > 0 || err == nil || p.heard.Load() {
+			return n, err
+		}
+		if p.again != nil { // the connection was given up, or is one from before a restore
+			if err := p.redial(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if err != io.EOF {
 			return n, err
 		}
 		time.Sleep(pause)
 	}
 }
 
+// redial takes the host's next connection in the place of the last.
+func (p *port) redial() error {
+	f, err := p.again()
+	if err != nil {
+		return err
+	}
+	p.file.Swap(f).Close()
+	return nil
+}
+
+func (p *port) Write(b []byte) (int, error) { return p.file.Load().Write(b) }
+
+func (p *port) Close() error { return p.file.Load().Close() }
+
 // forget makes Read wait again while the host's end is not connected: the next host
 // may be that of a restored VM.
 func (p *port) forget() { p.heard.Store(false) }
 
-func (p *port) LocalAddr() net.Addr            { return portAddr(p.Name()) }
+func (p *port) LocalAddr() net.Addr            { return portAddr(p.file.Load().Name()) }
 func (p *port) RemoteAddr() net.Addr           { return portAddr("host") }
 func (*port) SetDeadline(time.Time) error      { return nil }
 func (*port) SetReadDeadline(time.Time) error  { return nil }
@@ -107,5 +150,5 @@ func (*port) SetWriteDeadline(time.Time) error { return nil }
 
 type portAddr string
 
-func (portAddr) Network() string  { return "virtio-serial" }
+func (portAddr) Network() string  { return "port" }
 func (a portAddr) String() string { return string(a) }

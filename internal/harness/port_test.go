@@ -1,0 +1,54 @@
+//go:build linux
+
+package harness
+
+import (
+	"io"
+	"net"
+	"os"
+	"testing"
+)
+
+// TestPortIsDialledAgain plays a host that gives up connections: before it was heard, and
+// as a restore does, after the guest was told to forget it. Only then is an end no end.
+func TestPortIsDialledAgain(t *testing.T) {
+	type dialled struct {
+		host  net.Conn
+		guest *os.File
+	}
+	dial := func() dialled {
+		host, guest := socketPair(t)
+		f, err := guest.(*net.UnixConn).File()
+		guest.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dialled{host, f}
+	}
+	first, second, third := dial(), dial(), dial()
+	next := make(chan dialled, 2)
+	p := newPort(first.guest, func() (*os.File, error) { return (<-next).guest, nil })
+	defer p.Close()
+	expect := func(host net.Conn, text string) {
+		t.Helper()
+		go io.WriteString(host, text)
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(p, got); err != nil || string(got) != text {
+			t.Fatalf("read %q, %v", got, err)
+		}
+	}
+	first.host.Close()
+	next <- second
+	expect(second.host, "hello")
+	p.forget()
+	second.host.Close()
+	next <- third
+	expect(third.host, "again")
+	if _, err := p.Write([]byte("x")); err != nil {
+		t.Errorf("write: %v", err)
+	}
+	third.host.Close()
+	if n, err := p.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("after the end of a host that was heard: %d, %v", n, err)
+	}
+}
