@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"aegis/internal/accel"
 	"aegis/internal/kernel"
 	"aegis/internal/paths"
 	"aegis/internal/vmm/qemu"
@@ -13,6 +14,15 @@ import (
 func TestContract(t *testing.T) {
 	image, initrd := assets(t)
 	vmmtest.Run(t, qemu.New(qemu.TCG), vmmtest.Assets{Kernel: image, Initrd: initrd})
+}
+
+// TestContractOnKVM needs KVM, which the lab has (make lab BACKEND=qemu).
+func TestContractOnKVM(t *testing.T) {
+	if r := accel.Measure(t.Context()); !r.Usable {
+		t.Skip("pending: no usable KVM: " + r.Reason)
+	}
+	image, initrd := assets(t)
+	vmmtest.Run(t, qemu.New(qemu.KVM), vmmtest.Assets{Kernel: image, Initrd: initrd})
 }
 
 // assets gives a kernel and an initramfs with the contract's init.

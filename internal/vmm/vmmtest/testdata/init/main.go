@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,16 @@ func run() error {
 		return err
 	}
 	fmt.Println("init: modules loaded")
+	if err := readHints(); err != nil {
+		return err
+	}
 	// A second port is an echo, so that the suite has two streams.
+	machine := guest.Machine{
+		PowerOff: powerOff, Panic: crash, ReadDisk: readDisk, WriteDisk: writeDisk,
+		DropDisk: dropDisk, Frames: frames, Remember: remember, Recall: recall}
+	if told.vsock {
+		return serveVsock(machine)
+	}
 	if port, err := openPort(vmm.PortFS.Name, 100*time.Millisecond); err == nil {
 		go guest.Serve(port, guest.Machine{})
 	}
@@ -43,9 +53,7 @@ func run() error {
 	if _, err := control.WriteString("ready\n"); err != nil {
 		return err
 	}
-	return guest.Serve(control, guest.Machine{
-		PowerOff: powerOff, Panic: crash, ReadDisk: readDisk, WriteDisk: writeDisk,
-		DropDisk: dropDisk, Frames: frames, Remember: remember, Recall: recall})
+	return guest.Serve(control, machine)
 }
 
 func loadModules(list string) error {
@@ -81,6 +89,9 @@ func openPort(name string, patience time.Duration) (*os.File, error) {
 }
 
 func openDisk(serial string, flags int) (*os.File, error) {
+	if i := slices.Index(told.disks, serial); i >= 0 {
+		return os.OpenFile("/dev/vd"+string(rune('a'+i)), flags, 0)
+	}
 	paths, _ := filepath.Glob("/sys/block/*/serial")
 	for _, path := range paths {
 		if found, _ := os.ReadFile(path); strings.TrimSpace(string(found)) == serial {
@@ -114,6 +125,9 @@ func writeDisk(serial string, data []byte) error {
 }
 
 func powerOff() {
+	if told.vsock { // such a machine has no power to switch off
+		unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	}
 	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	select {}
 }
