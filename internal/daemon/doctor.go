@@ -18,6 +18,7 @@ import (
 	"aegis/internal/image"
 	"aegis/internal/kernel"
 	"aegis/internal/paths"
+	"aegis/internal/vmm/all"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,19 +89,37 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 	c := a.choice()
 	var checks []client.Check
 	for _, v := range c.verdicts {
-		check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason}
-		if !v.Usable {
-			check.Status, check.Fix = warn, "sudo apt-get install qemu-system-x86"
-			if v.Name == cfg.Backend {
-				check.Status = fail
-			}
-		}
-		checks = append(checks, check)
+		checks = append(checks, checkBackend(v, cfg.Backend))
 	}
 	if c.err != nil {
 		checks = append(checks, client.Check{Name: "backend", Status: fail, Detail: fault.As(c.err).Why, Fix: "sudo apt-get install qemu-system-x86"})
 	}
 	return checks
+}
+
+// checkBackend judges one backend. QEMU runs everywhere, so that its absence is a
+// warning; Firecracker is for who asks for it.
+func checkBackend(v all.Verdict, wanted string) client.Check {
+	check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason}
+	switch {
+	case !v.Usable && v.Name == "firecracker":
+		check.Detail = "not used: " + v.Reason
+		if wanted == v.Name {
+			check.Status, check.Fix = fail, "put firecracker 1.16.1 or later on PATH, on a host with KVM, or set backend = \"qemu\""
+		}
+	case !v.Usable:
+		check.Status, check.Fix = warn, "sudo apt-get install qemu-system-x86"
+		if wanted == v.Name {
+			check.Status = fail
+		}
+	case v.Name == "firecracker":
+		check.Detail += "; its process is not confined by Aegis"
+		if all.Unfiltered(v.Name) {
+			check.Status, check.Fix = warn, "use the static build of Firecracker"
+			check.Detail += ", and this build has no filter of system calls either"
+		}
+	}
+	return check
 }
 
 func checkPrograms() client.Check {

@@ -43,7 +43,8 @@ type Backend interface {
 type VM interface {
 	// Channel is the host's end of the byte stream to a fixed guest port that
 	// Config.Ports named. Each port can be taken once; the caller closes it.
-	// It may be taken before the guest has opened its end: bytes wait.
+	// It may be taken before the guest has opened its end: bytes wait, or Channel does,
+	// until ctx or the VM ends.
 	// The stream is a unix socket, so that its descriptor can be handed on.
 	Channel(ctx context.Context, port Port) (*net.UnixConn, error)
 
@@ -133,7 +134,8 @@ type Config struct {
 	Dir string
 
 	// Confinement is the rung of package confine that holds the monitor; "" is none. On
-	// any other, the program that calls Boot passes its arguments to confine.Main.
+	// any other, the program that calls Boot passes its arguments to confine.Main. Only
+	// qemu obeys it so far.
 	Confinement string
 
 	Kernel *os.File // bzImage or Image; a backend that needs another form converts it

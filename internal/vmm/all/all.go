@@ -12,6 +12,7 @@ import (
 	"aegis/internal/accel"
 	"aegis/internal/fault"
 	"aegis/internal/vmm"
+	"aegis/internal/vmm/firecracker"
 	"aegis/internal/vmm/qemu"
 )
 
@@ -32,7 +33,18 @@ func Backends() []vmm.Backend {
 }
 
 func backends(accelerator func() string) []vmm.Backend {
-	return []vmm.Backend{qemu.Lazy(func() qemu.Accel { return qemu.Accel(accelerator()) })}
+	kvm := func() error {
+		if accelerator() == string(qemu.KVM) {
+			return nil
+		}
+		return fmt.Errorf("it needs KVM: %s", measured().Reason)
+	}
+	// Firecracker comes last, though it is the faster one: QEMU's monitor is confined,
+	// and that of Firecracker is not yet.
+	return []vmm.Backend{
+		qemu.Lazy(func() qemu.Accel { return qemu.Accel(accelerator()) }),
+		firecracker.New(kvm),
+	}
 }
 
 // Find gives the backend of a name; a fault.Invalid lists the names there are.
@@ -63,6 +75,10 @@ type Verdict struct {
 	Reason string // one sentence
 	Caps   vmm.Caps
 }
+
+// Unfiltered says whether the monitor of a backend should have filters of system calls
+// of its own and has not.
+func Unfiltered(backend string) bool { return backend == "firecracker" && firecracker.Unfiltered() }
 
 // probeTime bounds the probe of one backend.
 const probeTime = 15 * time.Second

@@ -3,6 +3,10 @@ package all
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"aegis/internal/fault"
@@ -51,4 +55,40 @@ func TestFind(t *testing.T) {
 	if _, err := Find("bhyve"); !fault.Is(err, fault.Invalid) {
 		t.Errorf("Find of an unknown name: %v", err)
 	}
+}
+
+// TestFirecrackerIsTheUsersChoice holds that a monitor which is not confined is used only
+// by who asks for it, and only with KVM.
+func TestFirecrackerIsTheUsersChoice(t *testing.T) {
+	for accelerator, usable := range map[string]bool{"kvm": true, "tcg": false} {
+		list := backends(func() string { return accelerator })
+		if list[0].Name() != "qemu" {
+			t.Errorf("%s is preferred", list[0].Name())
+		}
+		b, err := On("firecracker", accelerator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := b.Caps(); c.Accelerator != "kvm" || !c.Hardware || c.NIC {
+			t.Errorf("%+v", c)
+		}
+		t.Setenv("PATH", pretend(t))
+		err = b.Probe(t.Context())
+		if runtime.GOOS+runtime.GOARCH != "linuxamd64" {
+			t.Skip("pending: " + err.Error())
+		}
+		if (err == nil) != usable || err != nil && !strings.Contains(err.Error(), "it needs KVM") {
+			t.Errorf("with %s: %v", accelerator, err)
+		}
+	}
+}
+
+// pretend is a directory with what says that it is Firecracker.
+func pretend(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "firecracker"), []byte("#!/bin/sh\necho Firecracker v1.16.1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
