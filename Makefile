@@ -14,9 +14,9 @@ export GOFLAGS := $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath
 
 # Tests of all packages share one kernel and one image; quickstart, as any user,
 # has those of its own home.
-test assets bench faults: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
+test assets bench faults lab: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
 
-.PHONY: build test quickstart bench faults lint fuzz build-all install assets deps clean help
+.PHONY: build test quickstart bench faults lab lint fuzz build-all install assets deps clean help
 
 build: ## all commands into bin/, static
 	@scripts/build bin
@@ -35,6 +35,9 @@ bench: deps build assets ## print figures of speed; nothing is asserted
 
 faults: deps build assets ## FAULTS (200) random kills of processes that serve and write
 	@AEGIS_FAULTS=$(FAULTS) $(GO) test -v -count=1 -timeout 90m -run '^TestFaults$$' ./test/e2e
+
+lab: ## BACKEND (qemu, firecracker) on a true KVM, in a nested machine
+	@scripts/lab $(or $(BACKEND),qemu)
 
 lint: ## gofmt, vet, staticcheck, shellcheck
 	@scripts/lint
