@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestPortIsDialledAgain plays a host that gives up connections: before it was heard, and
@@ -50,5 +52,21 @@ func TestPortIsDialledAgain(t *testing.T) {
 	third.host.Close()
 	if n, err := p.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("after the end of a host that was heard: %d, %v", n, err)
+	}
+}
+
+func TestPumpsPortBlocks(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	f := os.NewFile(uintptr(fds[0]), "port") // as accept makes it
+	defer f.Close()
+	if err := block(f); err != nil {
+		t.Fatal(err)
+	}
+	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+		t.Errorf("flags %#x, %v", flags, err)
 	}
 }

@@ -193,3 +193,21 @@ func TestCallEndsWithItsContext(t *testing.T) {
 		t.Error("a connection in the middle of an answer is used again")
 	}
 }
+
+// After an answer that could not be read nobody knows whose the next one is.
+func TestBrokenConnectionIsNotUsedAgain(t *testing.T) {
+	ours, theirs := net.Pipe()
+	go func() {
+		defer theirs.Close()
+		theirs.Read(make([]byte, 64<<10))
+		io.WriteString(theirs, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+		io.Copy(io.Discard, theirs)
+	}()
+	a := newAPI(ours)
+	defer a.close()
+	for range 2 {
+		if err := a.patch(t.Context(), "/vm", vmState{"Paused"}); err == nil {
+			t.Error("an answer that can't be read is taken")
+		}
+	}
+}
