@@ -72,9 +72,9 @@ func startHelper(b *testing.B, rung Rung) {
 func startMonitor(b *testing.B, rung Rung) {
 	cmd := exec.Command("/bin/true")
 	cmd.Env = []string{}
-	done, err := Stage(cmd, rung, []Need{{"/bin/true", Run}, {"/lib64/ld-linux-x86-64.so.2", Run}, {"/lib/x86_64-linux-gnu", Libraries},
+	done, err := Stage(cmd, Stay{Rung: rung, Needs: []Need{{"/bin/true", Run}, {"/lib64/ld-linux-x86-64.so.2", Run}, {"/lib/x86_64-linux-gnu", Libraries},
 		{"/lib/ld-linux-aarch64.so.1", Run}, {"/lib/aarch64-linux-gnu", Libraries},
-		{"/usr/share/qemu", Read}, {"/usr/share/seabios", Read}, {"/etc/ld.so.cache", Read}, {"/dev/urandom", Device}}, nil)
+		{"/usr/share/qemu", Read}, {"/usr/share/seabios", Read}, {"/etc/ld.so.cache", Read}, {"/dev/urandom", Device}}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -21,11 +21,15 @@ const (
 		unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK | unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM
 	allFiles = changeFiles | unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
 		unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+	serves = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK // in a Stay's directory
 )
 
 // leastLandlock is the first version in which a file can be moved from one directory
 // to another, which a workspace needs.
 const leastLandlock = 2
+
+// scopesSignals is the first version that can keep a process from signalling others.
+const scopesSignals = 6
 
 // landlockVersion is the kernel's, from 1; an error where it has none.
 func landlockVersion() (int, error) {
@@ -49,7 +53,7 @@ func rights(version int, single bool) unix.LandlockRulesetAttr {
 	if version < 5 {
 		attr.Handled_access_fs &^= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	}
-	if version >= 6 {
+	if version >= scopesSignals {
 		attr.Scoped = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
 		if single {
 			attr.Scoped |= unix.LANDLOCK_SCOPE_SIGNAL

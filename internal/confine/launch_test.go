@@ -31,6 +31,7 @@ const (
 // The kinds of what is confined.
 const (
 	kindVMM  = "QEMU"
+	kindAPI  = "Firecracker" // which serves: it listens in a directory of its own
 	kindFS   = "fs"
 	kindNet  = "net"
 	kindShim = "shim" // which is confined late, and keeps files and sockets
@@ -48,11 +49,15 @@ func launchMain(word, kind string, rung Rung, aim string) error {
 	cmd.Env, cmd.Stdout, cmd.Stderr = []string{}, os.Stdout, os.Stderr
 	switch kind {
 	case kindVMM:
-		done, err := Stage(cmd, rung, []Need{{Path: self, Kind: Run}, {Path: "/dev/urandom", Kind: Device}}, nil)
+		return staged(cmd, Stay{Rung: rung, Needs: []Need{{Path: self, Kind: Run}, {Path: "/dev/urandom", Kind: Device}}})
+	case kindAPI:
+		dir, err := os.MkdirTemp("", "served")
 		if err != nil {
 			return err
 		}
-		defer done()
+		defer os.RemoveAll(dir)
+		cmd.Dir = dir
+		return staged(cmd, Stay{Rung: rung, Needs: []Need{{Path: self, Kind: Run}}, Serves: true})
 	case kindNet:
 		f, err := dialed(aim)
 		if err != nil {
@@ -82,6 +87,15 @@ func launchMain(word, kind string, rung Rung, aim string) error {
 	return cmd.Run()
 }
 
+func staged(cmd *exec.Cmd, s Stay) error {
+	done, err := Stage(cmd, s)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return cmd.Run()
+}
+
 // probeMain is confined, and tries everything. A name without a result is where it ended.
 func probeMain(kind string, rung Rung, aim, detached string) error {
 	var t target
@@ -99,7 +113,7 @@ func probeMain(kind string, rung Rung, aim, detached string) error {
 		}
 	})
 	switch kind {
-	case kindVMM: // its stage has confined it
+	case kindVMM, kindAPI: // its stage has confined it
 	case kindShim:
 		if err := Seal(); err != nil {
 			return err

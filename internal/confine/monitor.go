@@ -66,11 +66,34 @@ var owned = map[uintptr][]uint64{
 	unix.SYS_IOCTL: {fiosetown, unix.SIOCSPGRP, unix.TIOCSTI, unix.TIOCLINUX},
 }
 
+// listens are the calls by which one that serves takes connections, by unix streams and
+// no other way: a datagram could be sent to any address.
+var listens = []rule{
+	{unix.SYS_SOCKET, []cond{{0, 0xffffffff, unix.AF_UNIX}, {1, 0xff, unix.SOCK_STREAM}}, unix.SECCOMP_RET_ALLOW},
+	{unix.SYS_BIND, nil, unix.SECCOMP_RET_ALLOW},
+	{unix.SYS_LISTEN, nil, unix.SECCOMP_RET_ALLOW},
+}
+
+// alone is whether what a process on this rung signals can only be itself.
+func alone(rung Rung) bool {
+	if rung.Namespaces() {
+		return true
+	}
+	version, err := landlockVersion()
+	return err == nil && rung.Landlock() && version >= scopesSignals
+}
+
 // monitor is the filter of a virtual machine monitor. It lets execve through, since the
 // stage ends in one: who was told no_new_privs and has a root of one program gains
 // nothing by it, and QEMU takes it from itself (-sandbox spawn=deny).
-func monitor(rung Rung) filter {
+func monitor(rung Rung, serves bool) filter {
 	f := without()
+	if serves {
+		f.rules = append(f.rules, listens...)
+		if alone(rung) { // musl's way to signal a thread, by which processors are stopped
+			f.rules = append(f.rules, rule{unix.SYS_TKILL, nil, unix.SECCOMP_RET_ALLOW})
+		}
+	}
 	for call, commands := range owned {
 		for _, command := range commands {
 			f.rules = append(f.rules, rule{call, []cond{{1, 0xffffffff, command}}, refuse(unix.EPERM)})

@@ -1,5 +1,11 @@
 package confine
 
+import (
+	"debug/elf"
+	"path/filepath"
+	"strings"
+)
+
 // Need is something of the host that a program can't be without: it stays where it is,
 // and where it is missing it is left out.
 type Need struct {
@@ -17,3 +23,54 @@ const (
 	Run       NeedKind = "run"       // a program
 	Device    NeedKind = "device"    // a device file to use
 )
+
+// Stay is what a monitor keeps of the host.
+type Stay struct {
+	Rung  Rung
+	Needs []Need
+
+	// Files are descriptors that it opens anew as /proc/self/fd/N without its command line
+	// naming them. Writes are those, and named ones, that may be opened anew for writing
+	// though they were not opened for it.
+	Files, Writes []int
+
+	// Serves is for one that listens on unix sockets, in the working directory that its
+	// command has. There it may make sockets, and use files that others put in.
+	Serves bool
+}
+
+// Program is what a program needs to start: its file, and if it names a dynamic linker
+// that and the libraries.
+func Program(path string) []Need {
+	list := []Need{{path, Run}}
+	if loader := Loader(path); loader != "" {
+		list = append(list, Need{loader, Run})
+		// The C library stands beside it, and with it what a distribution packages.
+		if real, err := filepath.EvalSymlinks(loader); err == nil {
+			list = append(list, Need{filepath.Dir(real), Libraries})
+		}
+		list = append(list, Need{"/etc/ld.so.cache", Read})
+	}
+	if strings.HasPrefix(path, "/nix/store/") {
+		list = append(list, Need{"/nix/store", Libraries})
+	}
+	return list
+}
+
+// Loader is the dynamic linker that a program names, or nothing.
+func Loader(path string) string {
+	f, err := elf.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	section := f.Section(".interp")
+	if section == nil {
+		return ""
+	}
+	name, err := section.Data()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(string(name), "\x00")
+}

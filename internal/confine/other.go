@@ -75,8 +75,8 @@ func Private() error { return NoCores() }
 func Seal() error { return errLinux }
 
 // Stage fails on every rung but Off.
-func Stage(_ *exec.Cmd, rung Rung, _ []Need, _ []int) (func(), error) {
-	if rung.On() {
+func Stage(_ *exec.Cmd, s Stay) (func(), error) {
+	if s.Rung.On() {
 		return nil, errLinux
 	}
 	return func() {}, nil

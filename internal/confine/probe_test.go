@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -69,6 +70,22 @@ func connects(name string) error {
 	}
 	defer unix.Close(fd)
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: name})
+}
+
+// offers takes a name, as a server's.
+func offers(kind int, name string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(name, "@") {
+		defer unix.Unlink(name)
+	}
+	return unix.Listen(fd, 1)
 }
 
 // forks makes a process that ends at once.
@@ -146,6 +163,12 @@ var probes = []probe{
 		}
 		return unix.Sendto(pair[0], []byte("x"), 0, &unix.SockaddrUnix{Name: t.Datagram})
 	}},
+	{"listen in its directory", func(target) error { return offers(unix.SOCK_STREAM, "own") }},
+	{"the same for datagrams", func(target) error { return offers(unix.SOCK_DGRAM, "datagrams") }},
+	{"listen elsewhere", func(t target) error { return offers(unix.SOCK_STREAM, t.File+".socket") }},
+	{"listen at an abstract name", func(t target) error { return offers(unix.SOCK_STREAM, t.Abstract+".new") }},
+	{"make a file in its directory", func(target) error { return opens("made", unix.O_WRONLY|unix.O_CREAT) }},
+	{"make a link in its directory", func(target) error { return unix.Symlink("/", "link") }},
 	{"another way by a passed socket", func(t target) error {
 		return unix.Sendto(passed, []byte("x"), 0, &unix.SockaddrInet4{Addr: loopback, Port: t.Other})
 	}},

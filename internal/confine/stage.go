@@ -28,38 +28,24 @@ var fileName = regexp.MustCompile(`/proc/self/fd/(\d+)`)
 
 // orders are what the stage is told, as its one argument before the program's.
 type orders struct {
-	Rung   Rung        `json:"rung"`
-	Needs  []Need      `json:"needs"`
-	Writes []int       `json:"writes"` // named descriptors that are opened anew for writing
-	Mounts map[int]int `json:"mounts"` // a named descriptor, and that of its mount, where the shim made one
+	Stay
+	Mounts map[int]int `json:"mounts"` // a descriptor, and that of its mount, where the shim made one
+	Dir    int         `json:"dir"`    // the descriptor of the directory that Serves is about
 }
 
-// Stage makes a command that was not started, which names what it opens as
-// /proc/self/fd/N, begin in this program (Main), which confines itself, takes the needs
-// and those descriptors along, and goes on as the command's. What was opened for reading
-// can be opened anew for that only, but for writes. The caller runs the returned
-// function when the command was started, or was not.
-func Stage(cmd *exec.Cmd, rung Rung, needs []Need, writes []int) (func(), error) {
-	if !rung.On() {
+// Stage makes a command that was not started, which opens files as /proc/self/fd/N,
+// begin in this program (Main), which confines itself, takes what is to stay along, and
+// goes on as the command's. What was opened for reading can be opened anew for that
+// only. The caller runs the returned function when the command was started, or was not.
+func Stage(cmd *exec.Cmd, s Stay) (func(), error) {
+	if !s.Rung.On() {
 		return func() {}, nil
 	}
 	var u undo.Stack
 	defer u.Run()
-	o := orders{Rung: rung, Needs: needs, Writes: writes, Mounts: map[int]int{}}
-	if rung.Namespaces() && Root() {
-		for _, n := range named(cmd.Args) {
-			if n-firstFile < 0 || n-firstFile >= len(cmd.ExtraFiles) {
-				return nil, fmt.Errorf("confine %q: it has no descriptor %d", cmd.Path, n)
-			}
-			fd := int(cmd.ExtraFiles[n-firstFile].Fd())
-			tree, err := detachOpen(fd, attributes(!o.writes(n, fd), false))
-			if err != nil {
-				return nil, fmt.Errorf("confine %q: %w", cmd.Path, err)
-			}
-			u.Add(func() { tree.Close() })
-			cmd.ExtraFiles = append(cmd.ExtraFiles, tree)
-			o.Mounts[n] = firstFile + len(cmd.ExtraFiles) - 1
-		}
+	o := orders{Stay: s, Mounts: map[int]int{}}
+	if err := o.take(cmd, &u); err != nil {
+		return nil, fmt.Errorf("confine %q: %w", cmd.Path, err)
 	}
 	body, err := json.Marshal(o)
 	if err != nil {
@@ -71,25 +57,65 @@ func Stage(cmd *exec.Cmd, rung Rung, needs []Need, writes []int) (func(), error)
 	}
 	cmd.Args = append([]string{"aegis-shim", stageWord, string(body), cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = self
-	Prepare(cmd, rung, Caller())
+	Prepare(cmd, s.Rung, Caller())
 	trees := u
 	u = undo.Stack{}
 	return trees.Run, nil
 }
 
-// named are the descriptors that a command line names, each once.
-func named(args []string) []int {
-	seen := map[int]bool{}
+// take adds to the command's files the directory that stays, and the mounts that its
+// process may not make where this one is root.
+func (o *orders) take(cmd *exec.Cmd, u *undo.Stack) error {
+	pass := func(f *os.File) int {
+		u.Add(func() { f.Close() })
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		return firstFile + len(cmd.ExtraFiles) - 1
+	}
+	makes := o.Rung.Namespaces() && Root()
+	if o.Serves {
+		dir, err := os.Open(cmd.Dir)
+		if err != nil {
+			return err
+		}
+		o.Dir = pass(dir)
+		if makes {
+			tree, err := detachOpen(int(dir.Fd()), attributes(false, false))
+			if err != nil {
+				return err
+			}
+			o.Mounts[o.Dir] = pass(tree)
+		}
+	}
+	if !makes {
+		return nil
+	}
+	for _, n := range o.opened(cmd.Args) {
+		if n-firstFile < 0 || n-firstFile >= len(cmd.ExtraFiles) {
+			return fmt.Errorf("it has no descriptor %d", n)
+		}
+		fd := int(cmd.ExtraFiles[n-firstFile].Fd())
+		tree, err := detachOpen(fd, attributes(!o.writes(n, fd), false))
+		if err != nil {
+			return err
+		}
+		o.Mounts[n] = pass(tree)
+	}
+	return nil
+}
+
+// opened are the descriptors that are opened anew, each once.
+func (o *orders) opened(args []string) []int {
 	var out []int
 	for _, arg := range args {
 		for _, m := range fileName.FindAllStringSubmatch(arg, -1) {
-			if n, err := strconv.Atoi(m[1]); err == nil && !seen[n] {
-				seen[n] = true
+			if n, err := strconv.Atoi(m[1]); err == nil {
 				out = append(out, n)
 			}
 		}
 	}
-	return out
+	out = append(out, o.Files...)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // writes is whether the named descriptor may be opened for writing; fd is what it is here.
@@ -112,30 +138,20 @@ func stageMain(args []string) error {
 		return fmt.Errorf("read the stage's orders: %w", err)
 	}
 	program := args[1:]
-	if err := o.confine(&program); err != nil {
+	if err := o.confine(program); err != nil {
 		return fmt.Errorf("confine %q (%s): %w", program[0], o.Rung, err)
 	}
 	return fmt.Errorf("start %q: %w", program[0], syscall.Exec(program[0], program, []string{}))
 }
 
-func (o orders) confine(program *[]string) error {
+func (o orders) confine(program []string) error {
 	if err := limit(o.Rung); err != nil {
 		return err
 	}
-	numbers := named(*program)
+	numbers := o.opened(program)
 	if o.Rung.Namespaces() {
-		mounts, err := o.mounts(numbers)
-		if err != nil {
+		if err := o.pivot(numbers); err != nil {
 			return err
-		}
-		if err := enterRoot(mounts); err != nil {
-			return err
-		}
-		for _, m := range mounts {
-			m.tree.Close()
-		}
-		for i, arg := range *program {
-			(*program)[i] = fileName.ReplaceAllString(arg, "/"+filesDir+"/$1")
 		}
 	}
 	unbound()
@@ -147,13 +163,41 @@ func (o orders) confine(program *[]string) error {
 			return err
 		}
 	}
-	return monitor(o.Rung).install(false)
+	if o.Serves {
+		unix.CloseOnExec(o.Dir) // by ".." it leads to all that is beside it
+	}
+	return monitor(o.Rung, o.Serves).install(false)
 }
 
-// filesDir is where the new root has the named descriptors.
-const filesDir = "fd"
+// Where the new root has the descriptors, under the names that they have without one,
+// and the directory.
+const (
+	filesDir = "proc/self/fd"
+	ownDir   = "own"
+)
 
-// mounts are the needs, and the named descriptors.
+// pivot enters a root that holds what stays and nothing else.
+func (o orders) pivot(numbers []int) error {
+	mounts, err := o.mounts(numbers)
+	if err != nil {
+		return err
+	}
+	if err := enterRoot(mounts); err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		m.tree.Close()
+	}
+	if !o.Serves {
+		return nil
+	}
+	if err := unix.Chdir("/" + ownDir); err != nil {
+		return fmt.Errorf("enter its directory: %w", err)
+	}
+	return nil
+}
+
+// mounts are the needs, the descriptors and the directory.
 func (o orders) mounts(numbers []int) ([]mount, error) {
 	var out []mount
 	for _, need := range o.Needs {
@@ -167,19 +211,31 @@ func (o orders) mounts(numbers []int) ([]mount, error) {
 		out = append(out, mount{tree, strings.TrimPrefix(need.Path, "/")})
 	}
 	for _, n := range numbers {
-		tree := os.NewFile(uintptr(o.Mounts[n]), "mount")
-		if o.Mounts[n] == 0 {
-			var err error
-			if tree, err = detachOpen(n, attributes(!o.writes(n, n), false)); err != nil {
-				return nil, err
-			}
+		tree, err := o.mount(n, !o.writes(n, n))
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, mount{tree, fmt.Sprintf("%s/%d", filesDir, n)})
+	}
+	if o.Serves {
+		tree, err := o.mount(o.Dir, false)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, mount{tree, ownDir})
 	}
 	return out, nil
 }
 
-// landlock grants the needs, and the named descriptors, as they were opened.
+// mount is that of a descriptor, which the shim made or this process can make.
+func (o orders) mount(n int, readOnly bool) (*os.File, error) {
+	if made := o.Mounts[n]; made != 0 {
+		return os.NewFile(uintptr(made), "mount"), nil
+	}
+	return detachOpen(n, attributes(readOnly, false))
+}
+
+// landlock grants the needs, the descriptors, as they were opened, and the directory.
 func (o orders) landlock(numbers []int) error {
 	var grants []grant
 	for _, need := range o.Needs {
@@ -199,6 +255,9 @@ func (o orders) landlock(numbers []int) error {
 			access |= unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
 		}
 		grants = append(grants, grant{n, access})
+	}
+	if o.Serves {
+		grants = append(grants, grant{o.Dir, serves})
 	}
 	return landlock(grants, false)
 }

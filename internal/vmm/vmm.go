@@ -134,8 +134,7 @@ type Config struct {
 	Dir string
 
 	// Confinement is the rung of package confine that holds the monitor; "" is none. On
-	// any other, the program that calls Boot passes its arguments to confine.Main. Only
-	// qemu obeys it so far.
+	// any other, the program that calls Boot passes its arguments to confine.Main.
 	Confinement string
 
 	Kernel *os.File // bzImage or Image; a backend that needs another form converts it

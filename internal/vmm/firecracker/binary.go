@@ -2,7 +2,6 @@ package firecracker
 
 import (
 	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"aegis/internal/confine"
 )
 
 // binary is the path of the monitor.
@@ -96,28 +97,9 @@ func (b binary) build() (string, error) {
 	return fmt.Sprintf("%s %d %d", string(b), info.Size(), info.ModTime().UnixNano()), nil
 }
 
-// loader is the dynamic linker that the monitor names, or nothing.
-func (b binary) loader() string {
-	f, err := elf.Open(string(b))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			name := make([]byte, min(p.Filesz, 4096))
-			n, _ := p.ReadAt(name, 0)
-			if n > 0 {
-				return string(name[:n-1]) // it ends with a zero
-			}
-		}
-	}
-	return ""
-}
-
 // Unfiltered says whether the monitor on PATH has no filters of system calls of its own:
 // its makers have them for static builds only (its build script).
 func Unfiltered() bool {
 	bin, err := find()
-	return err == nil && bin.loader() != ""
+	return err == nil && confine.Loader(string(bin)) != ""
 }

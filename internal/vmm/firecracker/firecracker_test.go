@@ -7,13 +7,15 @@ import (
 	"testing"
 
 	"aegis/internal/accel"
+	"aegis/internal/confine"
 	"aegis/internal/kernel"
 	"aegis/internal/paths"
 	"aegis/internal/vmm/firecracker"
 	"aegis/internal/vmm/vmmtest"
 )
 
-// TestContract needs KVM, which the lab has (make lab BACKEND=firecracker).
+// TestContract needs KVM, which the lab has (make lab BACKEND=firecracker). Its monitors
+// are held by the best rung that the machine allows.
 func TestContract(t *testing.T) {
 	backend := firecracker.New(func() error {
 		if r := accel.Measure(context.Background()); !r.Usable {
@@ -25,7 +27,16 @@ func TestContract(t *testing.T) {
 		t.Skipf("pending: firecracker can't run here: %v", err)
 	}
 	image, initrd := assets(t)
-	vmmtest.Run(t, backend, vmmtest.Assets{Kernel: image, Initrd: initrd})
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := confine.Ask(t.Context(), program, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the monitors are held by rung %s %s", found.Rung, found.Cause)
+	vmmtest.Run(t, backend, vmmtest.Assets{Kernel: image, Initrd: initrd, Confinement: string(found.Rung)})
 }
 
 // assets gives a kernel and an initramfs with the contract's init.

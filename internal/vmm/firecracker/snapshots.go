@@ -198,7 +198,7 @@ func (m *machine) offer(file *os.File) (name string, done func(), err error) {
 	if err == nil {
 		return newDisk, func() { os.Remove(link) }, nil
 	}
-	if !errors.Is(err, unix.EXDEV) {
+	if !errors.Is(err, unix.EXDEV) || m.confined { // which can't go to where the file is
 		return "", nil, fmt.Errorf("name the new one: %w", err)
 	}
 	path, err := os.Readlink(own)

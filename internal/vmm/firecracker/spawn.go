@@ -3,7 +3,6 @@ package firecracker
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aegis/internal/confine"
 	"aegis/internal/undo"
 	"aegis/internal/vmm"
 	"aegis/internal/vmm/monitor"
@@ -59,7 +59,7 @@ func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*passe
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	proc, err := monitor.Start(cmd)
+	proc, err := start(cmd, confine.Rung(cfg.Confinement))
 	if err != nil {
 		return nil, fmt.Errorf("start %q: %w", string(bin), err)
 	}
@@ -71,6 +71,21 @@ func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*passe
 		return nil, m.lastWords(err)
 	}
 	return m, nil
+}
+
+// start runs cmd, held by that rung. It opens each of its files anew, and listens on the
+// sockets of its API and of the guest's device.
+func start(cmd *exec.Cmd, rung confine.Rung) (*monitor.Process, error) {
+	stay := confine.Stay{Rung: rung, Serves: true, Needs: append(confine.Program(cmd.Path), confine.Need{Path: "/dev/kvm", Kind: confine.Device})}
+	for i := range cmd.ExtraFiles {
+		stay.Files = append(stay.Files, firstFD+i)
+	}
+	staged, err := confine.Stage(cmd, stay)
+	if err != nil {
+		return nil, err
+	}
+	defer staged()
+	return monitor.Start(cmd)
 }
 
 // zeros is the size in bytes of a disk without a file: a guest looks for partitions.
@@ -135,17 +150,12 @@ func (m *machine) connect(ctx context.Context) error {
 	}
 }
 
-// dial connects to a socket in the VM's directory. That is open, and so the path is
-// short enough for an address wherever the directory is.
+// dial connects to a socket in the VM's directory.
 func (m *machine) dial(name string) (*net.UnixConn, error) {
-	dir, err := os.Open(m.dir)
+	socket, err := openSocket(filepath.Join(m.dir, name))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect to %q: %w", name, err)
 	}
-	defer dir.Close()
-	path := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
-	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSocket == 0 {
-		return nil, fmt.Errorf("connect to %q: it is no socket (%w)", name, err)
-	}
-	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	defer socket.Close()
+	return net.DialUnix("unix", nil, &net.UnixAddr{Name: fdPath(int(socket.Fd())), Net: "unix"})
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"aegis/internal/confine"
 	"aegis/internal/vmm"
 	"aegis/internal/vmm/monitor"
 )
@@ -26,6 +27,8 @@ type machine struct {
 	memory  int64          // bytes
 	done    chan struct{}
 
+	confined bool // the process sees its directory and no other
+
 	replacing sync.Mutex // one Replace at a time
 	pausing   sync.Mutex // one Pause or Resume at a time
 
@@ -40,7 +43,7 @@ func newMachine(proc *monitor.Process, cfg vmm.Config, console, log io.ReadClose
 	m := &machine{
 		dir: cfg.Dir, disks: cfg.Disks, proc: proc, outdir: cfg.Template, memory: cfg.Memory, ports: map[vmm.Port]bool{},
 		console: monitor.Relay(console, cfg.Console), log: monitor.Relay(log, cfg.Log),
-		done: make(chan struct{}),
+		done: make(chan struct{}), confined: confine.Rung(cfg.Confinement).On(),
 	}
 	for _, p := range cfg.Ports {
 		m.ports[p] = false

@@ -1,11 +1,9 @@
 package qemu
 
 import (
-	"debug/elf"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 
 	"aegis/internal/confine"
@@ -32,21 +30,11 @@ func (b binary) needs(accel Accel) []confine.Need {
 }
 
 func (b binary) files() []confine.Need {
-	list := []confine.Need{{Path: string(b), Kind: confine.Run}}
-	if loader := b.loader(); loader != "" {
-		list = append(list, confine.Need{Path: loader, Kind: confine.Run})
-		// The C library stands beside it, and with it what a distribution packages.
-		if real, err := filepath.EvalSymlinks(loader); err == nil {
-			list = append(list, confine.Need{Path: filepath.Dir(real), Kind: confine.Libraries})
-		}
-	}
-	if strings.HasPrefix(string(b), "/nix/store/") {
-		list = append(list, confine.Need{Path: "/nix/store", Kind: confine.Libraries})
-	}
+	list := confine.Program(string(b))
 	for _, dir := range append(dataDirs, filepath.Join(filepath.Dir(string(b)), "../share/qemu")) {
 		list = append(list, confine.Need{Path: filepath.Clean(dir), Kind: confine.Read})
 	}
-	return append(distinct(list), confine.Need{Path: "/etc/ld.so.cache", Kind: confine.Read}, confine.Need{Path: "/dev/urandom", Kind: confine.Device})
+	return append(distinct(list), confine.Need{Path: "/dev/urandom", Kind: confine.Device})
 }
 
 // distinct leaves out what is there already: a mount would be made twice.
@@ -77,22 +65,4 @@ func memory(args []string) []int {
 		}
 	}
 	return out
-}
-
-// loader is the dynamic linker that the emulator names, or nothing.
-func (b binary) loader() string {
-	f, err := elf.Open(string(b))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	section := f.Section(".interp")
-	if section == nil {
-		return ""
-	}
-	name, err := section.Data()
-	if err != nil {
-		return ""
-	}
-	return strings.TrimRight(string(name), "\x00")
 }

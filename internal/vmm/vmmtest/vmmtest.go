@@ -21,6 +21,10 @@ type Assets struct {
 	Kernel string // path
 	Initrd string // path, of an initramfs whose /init is testdata/init
 
+	// Confinement is the rung that holds the monitors; "" is none. The test binary passes
+	// its arguments to confine.Main then.
+	Confinement string
+
 	// Crash ends a VM as SIGKILL to its monitor would; nil sends that to VM.PID.
 	Crash func(vmm.VM)
 }
@@ -98,7 +102,7 @@ type booted struct {
 // config is an ordinary VM of the suite.
 func (s *suite) config() vmm.Config {
 	return vmm.Config{
-		Dir: s.TempDir(), Kernel: s.open(s.assets.Kernel, os.O_RDONLY), Initrd: s.open(s.assets.Initrd, os.O_RDONLY),
+		Dir: s.TempDir(), Confinement: s.assets.Confinement, Kernel: s.open(s.assets.Kernel, os.O_RDONLY), Initrd: s.open(s.assets.Initrd, os.O_RDONLY),
 		CPUs: 1, Memory: 256 << 20, Ports: []vmm.Port{vmm.PortControl, vmm.PortFS},
 		Console: &text{}, Log: &text{},
 	}

@@ -1,0 +1,16 @@
+package firecracker
+
+import (
+	"os"
+	"testing"
+
+	"aegis/internal/confine"
+)
+
+// TestMain lets the test binary be the stage of a monitor.
+func TestMain(m *testing.M) {
+	if status, mine := confine.Main(os.Args[1:]); mine {
+		os.Exit(status)
+	}
+	os.Exit(m.Run())
+}
