@@ -14,9 +14,9 @@ export GOFLAGS := $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath
 
 # Tests of all packages share one kernel and one image; quickstart, as any user,
 # has those of its own home.
-test assets bench faults lab: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
+test assets bench faults lab lab-bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
 
-.PHONY: build test quickstart bench faults lab lint fuzz build-all install assets deps clean help
+.PHONY: build test quickstart bench faults lab lab-bench lint fuzz build-all install assets deps clean help
 
 build: ## all commands into bin/, static
 	@scripts/build bin
@@ -38,6 +38,9 @@ faults: deps build assets ## FAULTS (200) random kills of processes that serve a
 
 lab: ## BACKEND (qemu, firecracker) on a true KVM, in a nested machine
 	@scripts/lab $(or $(BACKEND),qemu)
+
+lab-bench: ## figures of the backends there, as ratios
+	@scripts/lab figures
 
 lint: ## gofmt, vet, staticcheck, shellcheck
 	@scripts/lint
