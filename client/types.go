@@ -151,12 +151,21 @@ type Status struct {
 	Limits      []string       `json:"limits" doc:"what control groups limit for an instance that is started now: memory, pids, cpu"`
 	LimitsLack  string         `json:"limits_lack,omitempty" doc:"why not all of these are limited"`
 	LimitsFix   string         `json:"limits_fix,omitempty" doc:"the command that mends it"`
+	Backends    []Backend      `json:"backends" doc:"all there are, the preferred ones first"`
 	Instances   map[string]int `json:"instances" doc:"how many are in each state"`
 	Templates   int            `json:"templates" doc:"how many there are"`
 	PoolReady   int            `json:"pool_ready" doc:"virtual machines that wait for an instance"`
 	PoolSize    int            `json:"pool_size" doc:"how many are wanted"`
 	Ready       bool           `json:"ready" doc:"kernel and default image are there"`
 	Warnings    []string       `json:"warnings"`
+}
+
+// Backend is a kind of virtual machine monitor.
+type Backend struct {
+	Name   string `json:"name"`
+	Usable bool   `json:"usable" doc:"it works on this machine"`
+	Build  string `json:"build" doc:"its version, where it is usable"`
+	Reason string `json:"reason" doc:"why it is, or is not, what instances are started with by default"`
 }
 
 // Setting is one key of the configuration.

@@ -52,6 +52,7 @@ func statusRows(s client.Status) [][]string {
 		{"front door", or(s.FrontDoor, "none")},
 		{"API by TCP", or(s.Listen, "none")},
 		{"backend", backend(s.Backend, s.Accelerator, s.Isolation)},
+		{"backends", backends(s.Backends)},
 		{"confinement", or(s.Confinement, "none: nothing can be started")},
 		{"limits", limitsRow(s)},
 		{"ready", ready},
@@ -84,6 +85,15 @@ func backend(name, accelerator, isolation string) string {
 		return "none"
 	}
 	return fmt.Sprintf("%s (%s, %s isolation)", name, accelerator, isolation)
+}
+
+// backends says of each whether it is used, and why.
+func backends(list []client.Backend) string {
+	var out []string
+	for _, b := range list {
+		out = append(out, or(b.Build, b.Name)+": "+b.Reason)
+	}
+	return or(strings.Join(out, "; "), "none")
 }
 
 func or(s, fallback string) string {

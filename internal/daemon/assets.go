@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"aegis/client"
 	"aegis/internal/config"
 	"aegis/internal/confine"
 	"aegis/internal/engine"
@@ -96,6 +97,25 @@ func (a *assets) Backend(name string) (engine.Backend, error) {
 	caps := backend.Caps()
 	return engine.Backend{Name: backend.Name(), Accelerator: caps.Accelerator, Confinement: string(rung), Hardware: caps.Hardware,
 		MaxCPUs: caps.MaxCPUs, MinMemory: caps.MinMemory}, nil
+}
+
+// backends are all there are, with the reasons for the choice.
+func (a *assets) backends() []client.Backend {
+	out := []client.Backend{}
+	for _, v := range a.choice().verdicts {
+		b := client.Backend{Name: v.Name, Usable: v.Usable, Build: v.Build, Reason: v.Reason}
+		switch {
+		case a.config.Backend == v.Name:
+			b.Reason = "the configuration says so"
+			if !v.Usable {
+				b.Reason += ", but: " + v.Reason
+			}
+		case a.config.Backend != "" && v.Chosen:
+			b.Reason = "the configuration says " + a.config.Backend
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // verdict is why a named backend cannot be used, or nil.

@@ -98,9 +98,12 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 }
 
 // checkBackend judges one backend. QEMU runs everywhere, so that its absence is a
-// warning; Firecracker is for who asks for it.
+// warning; Firecracker's is none.
 func checkBackend(v all.Verdict, wanted string) client.Check {
 	check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason}
+	if v.Build != "" {
+		check.Detail = v.Build + ": " + v.Reason
+	}
 	switch {
 	case !v.Usable && v.Name == "firecracker":
 		check.Detail = "not used: " + v.Reason
@@ -112,12 +115,9 @@ func checkBackend(v all.Verdict, wanted string) client.Check {
 		if wanted == v.Name {
 			check.Status = fail
 		}
-	case v.Name == "firecracker":
-		check.Detail += "; its process is not confined by Aegis"
-		if all.Unfiltered(v.Name) {
-			check.Status, check.Fix = warn, "use the static build of Firecracker"
-			check.Detail += ", and this build has no filter of system calls either"
-		}
+	case all.Unfiltered(v.Name):
+		check.Status, check.Fix = warn, "use the static build of Firecracker"
+		check.Detail += "; this build has no filter of system calls of its own, only Aegis's"
 	}
 	return check
 }

@@ -44,6 +44,7 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	}
 	s.Templates = len(d.engine.ListTemplates())
 	s.PoolReady, s.PoolSize = d.engine.Pool()
+	s.Backends = d.assets.backends()
 	backend, err := d.assets.Backend(d.config.Backend)
 	if err != nil {
 		s.Warnings = append(s.Warnings, fault.As(err).Why)

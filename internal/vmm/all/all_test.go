@@ -24,6 +24,16 @@ func (s stub) Name() string                { return s.name }
 func (s stub) Caps() vmm.Caps              { return vmm.Caps{Accelerator: s.name} }
 func (s stub) Probe(context.Context) error { return s.err }
 
+func (s stub) Snapshots() (vmm.Snapshotter, bool) { return versioned{name: s.name}, s.name != "c" }
+
+// versioned is a snapshotter that has only a version.
+type versioned struct {
+	vmm.Snapshotter
+	name string
+}
+
+func (v versioned) Version(context.Context) (string, error) { return v.name + "-1.2-abcdef", nil }
+
 func TestChooseTakesTheFirstThatWorks(t *testing.T) {
 	broken := stub{name: "a", err: errors.New("a is not on PATH")}
 	b, verdicts, err := choose(t.Context(), []vmm.Backend{broken, stub{name: "b"}, stub{name: "c"}})
@@ -31,9 +41,9 @@ func TestChooseTakesTheFirstThatWorks(t *testing.T) {
 		t.Fatalf("chose %v, %v", b, err)
 	}
 	want := []Verdict{
-		{"a", false, false, "a is not on PATH", vmm.Caps{Accelerator: "a"}},
-		{"b", true, true, "the first that works here", vmm.Caps{Accelerator: "b"}},
-		{"c", true, false, "b is preferred", vmm.Caps{Accelerator: "c"}},
+		{"a", false, false, "a is not on PATH", "", vmm.Caps{Accelerator: "a"}},
+		{"b", true, true, "the first that works here", "b-1.2", vmm.Caps{Accelerator: "b"}},
+		{"c", true, false, "b is preferred", "", vmm.Caps{Accelerator: "c"}},
 	}
 	for i, v := range verdicts {
 		if v != want[i] {
@@ -57,8 +67,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestFirecrackerIsTheUsersChoice holds that a monitor which is not confined is used only
-// by who asks for it, and only with KVM.
+// TestFirecrackerIsTheUsersChoice holds that it is used only by who asks for it, and only
+// with KVM.
 func TestFirecrackerIsTheUsersChoice(t *testing.T) {
 	for accelerator, usable := range map[string]bool{"kvm": true, "tcg": false} {
 		list := backends(func() string { return accelerator })
