@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -174,14 +175,25 @@ func TestCommandsEnd(t *testing.T) {
 	}
 }
 
-// kill sends a signal that leaves no time for anything, and waits for the end: until then
-// the kernel still takes connections for a daemon.
-func (h *home) kill(p process) {
+// killed sends a signal that leaves no time for anything, and waits for the end: until
+// then the kernel still takes connections for a daemon. It is false of what had ended.
+func (h *home) killed(p process) bool {
 	h.t.Helper()
-	if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil {
+	switch err := syscall.Kill(p.pid, syscall.SIGKILL); {
+	case errors.Is(err, syscall.ESRCH):
+		return false
+	case err != nil:
 		h.t.Fatal(err)
 	}
 	h.eventually(10*time.Second, "it is dead", func() error { return gone(life{p.role(): p}) })
+	return true
+}
+
+func (h *home) kill(p process) {
+	h.t.Helper()
+	if !h.killed(p) {
+		h.t.Fatalf("%v had ended", p)
+	}
 }
 
 func TestDaemonIsKilled(t *testing.T) {
