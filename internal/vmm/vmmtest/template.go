@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,7 +90,14 @@ func (s *suite) clone(tmpl *template) vmm.Config {
 // restore restores a clone and closes its files. It may run in any goroutine.
 func (s *suite) restore(tmpl *template) (*booted, error) {
 	s.Helper()
+	return s.restoreOn(tmpl, "")
+}
+
+// restoreOn is restore of a clone whose monitor is held by that rung.
+func (s *suite) restoreOn(tmpl *template, confinement string) (*booted, error) {
+	s.Helper()
 	cfg := s.clone(tmpl)
+	cfg.Confinement = confinement
 	vm, err := tmpl.snaps.Restore(s.Context(), tmpl.dir, cfg)
 	s.closeFiles(cfg)
 	if err != nil {
@@ -180,14 +188,14 @@ func same(a, b map[string][sha256.Size]byte) bool {
 }
 
 func clones(s *suite, tmpl *template) {
-	const n = 3
-	var vms [n]*booted
+	rungs := append(slices.Clone(s.assets.Confinements), "", "")
+	vms, controls := make([]*booted, len(rungs)), make([]*control, len(rungs))
 	var wg sync.WaitGroup
-	for i := range vms {
+	for i, rung := range rungs {
 		wg.Go(func() {
-			vm, err := s.restore(tmpl)
+			vm, err := s.restoreOn(tmpl, rung)
 			if err != nil {
-				s.Errorf("restore: %v", err)
+				s.Errorf("restore on %q: %v", rung, err)
 			}
 			vms[i] = vm
 		})
@@ -196,7 +204,6 @@ func clones(s *suite, tmpl *template) {
 	if s.Failed() {
 		return
 	}
-	var controls [n]*control
 	for i, vm := range vms {
 		controls[i] = s.take(vm, vmm.PortControl)
 		controls[i].send("recall")

@@ -27,6 +27,9 @@ type Assets struct {
 
 	// Crash ends a VM as SIGKILL to its monitor would; nil sends that to VM.PID.
 	Crash func(vmm.VM)
+
+	// Confinements are the rungs that the machine allows; clones are restored on each.
+	Confinements []string
 }
 
 // patience bounds each wait for a guest: an emulated one boots in seconds, on a
