@@ -226,6 +226,3 @@ func seed() []byte {
 	rand.Read(b)
 	return b
 }
-
-// now is the host's clock.
-func now() wire.Clock { return wire.Clock{UnixNano: time.Now().UnixNano()} }

@@ -123,14 +123,6 @@ func (r *run) freeze(ctx context.Context, pause bool) error {
 	return nil
 }
 
-func (r *run) setClock() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := r.link.SetClock(ctx, time.Now()); err != nil && !isDone(r.vm.Done()) {
-		slog.Warn("cannot set the guest's clock", "error", err)
-	}
-}
-
 // serveDial joins the connection to a port of the guest.
 func (r *run) serveDial(ctx context.Context, conn *net.UnixConn, dial wire.Dial) error {
 	if err := r.reach(ctx); err != nil {

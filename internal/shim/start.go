@@ -67,6 +67,9 @@ func (r *run) begun(ctx context.Context, boots *instance.Boots) (*guest.Process,
 	boots.Start.Root.Size = r.diskSize
 	boots.Start.Clock = now()
 	process, stages, err := r.link.Start(ctx, boots.Start)
+	if err == nil && late(boots.Start.Clock, stages) {
+		go r.setClock()
+	}
 	r.phase("link")
 	if failed := <-helpers; err == nil {
 		err = failed

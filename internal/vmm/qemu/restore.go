@@ -84,9 +84,13 @@ func useTemplates() command {
 }
 
 // resizes has the guest learn the sizes of the disks that it may write: the template's
-// had others.
+// had others. QEMU 10 refuses that of a disk that is inactive, as all are until the
+// guest goes on; older ones know neither.
 func (m *machine) resizes() []command {
 	var out []command
+	if m.major >= 10 {
+		out = append(out, command{Execute: "blockdev-set-active", Arguments: args{"active": true}})
+	}
 	for i, d := range m.disks {
 		if !d.readOnly && d.size >= 0 {
 			out = append(out, resize(i, d.size))
