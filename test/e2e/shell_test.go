@@ -58,3 +58,22 @@ func TestShell(t *testing.T) {
 		t.Errorf("without a terminal, as nobody: %+v", r)
 	}
 }
+
+// terminal has a shell of the instance say the size of its terminal, and end.
+func (h *home) terminal(name string) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), commandTime)
+	defer cancel()
+	cmd := h.command(ctx, "shell", name)
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 31, Cols: 101})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer terminal.Close()
+	io.WriteString(terminal, "echo is''it $(stty size); exit 7\n")
+	shown, _ := io.ReadAll(terminal) // an error at its end
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 7 || !strings.Contains(string(shown), "isit 31 101\r\n") {
+		h.t.Errorf("%s: a shell: status %d, %q", name, code, shown)
+	}
+}

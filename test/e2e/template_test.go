@@ -18,9 +18,6 @@ import (
 	"aegis/client"
 )
 
-// clock is by how much a guest's clock may differ from the host's.
-const clock = 50 * time.Millisecond
-
 // stock switches templates on, and a pool of that size. The daemon must be down.
 func (h *home) stock(pool int) {
 	h.set("AEGIS_TEMPLATES", "true")
@@ -30,7 +27,7 @@ func (h *home) stock(pool int) {
 // stocked waits for so many templates, and so many VMs that wait.
 func (h *home) stocked(templates, pool int) {
 	h.t.Helper()
-	h.eventually(time.Minute, fmt.Sprintf("%d templates are made, and %d VMs wait", templates, pool), func() error {
+	h.eventually(commandTime, fmt.Sprintf("%d templates are made, and %d VMs wait", templates, pool), func() error {
 		var s client.Status
 		if err := json.Unmarshal([]byte(h.ok("status", "--json")), &s); err != nil {
 			return err
@@ -90,9 +87,7 @@ func (h *home) whole(name, url string) {
 	if body, err := os.ReadFile(filepath.Join(h.cwd, name, "here")); string(body) != "written\n" {
 		h.t.Errorf("%s: the workspace: %q, %v", name, body, err)
 	}
-	if r := h.run("exit 7\n", "shell", name); r.code != 7 {
-		h.t.Errorf("%s: a shell: %+v", name, r)
-	}
+	h.terminal(name)
 	h.write(filepath.Join(h.cwd, "sent"), "to "+name)
 	h.ok("cp", "sent", name+":/root/sent")
 	if got := h.ok("cp", name+":/root/sent", "-"); !strings.Contains(got, "to "+name) {
@@ -113,26 +108,6 @@ func (h *home) timely(name string) {
 	}
 	if now := time.UnixMicro(int64(seconds * 1e6)); now.Before(before.Add(-clock)) || now.After(after.Add(clock)) {
 		h.t.Errorf("%s: its clock says %s, between %s and %s of the host's", name, now, before, after)
-	}
-}
-
-// own are the things that no two instances may have in common.
-func (h *home) own(seen map[string]string, name string) {
-	h.t.Helper()
-	out := h.ok("exec", name, "--", "sh", "-c", `cat /proc/sys/kernel/random/boot_id; head -c 16 /dev/urandom | od -An -tx1; cat /etc/machine-id
-cat /proc/sys/kernel/random/uuid; python3 -c 'import uuid, random; print(uuid.uuid4(), random.random()); print(hash("text"))'; cat /sys/class/net/eth0/address`)
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) != 7 {
-		h.t.Fatalf("%s: %q", name, out)
-	}
-	for _, line := range lines {
-		if other, ok := seen[line]; ok {
-			h.t.Errorf("%s and %s have both %q", name, other, line)
-		}
-		seen[line] = name
-	}
-	if strings.HasPrefix(lines[0], "00000000") {
-		h.t.Errorf("%s: its boot ID is %s", name, lines[0])
 	}
 }
 
@@ -234,10 +209,9 @@ func TestPool(t *testing.T) {
 	}
 	h.clean(secretValue, "marmalade of", "first-of-all", "second-of-all")
 	h.absent(secretValue)
-	for i := range 20 {
-		if r := h.run("", "run", "--", "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)); r.code != i || r.stdout != fmt.Sprintln(i) {
-			t.Fatalf("run %d: %+v", i, r)
-		}
+	h.clones(seen, clonesWanted(t))
+	if r := h.run("in", "run", "--", "sh", "-c", "cat; echo err >&2; exit 3"); r.code != 3 || r.stdout != "in" || r.stderr != "err\n" {
+		t.Errorf("a run: %+v", r)
 	}
 	if log, err := os.ReadFile(filepath.Join(h.dir, "aegisd.log")); err != nil || strings.Contains(string(log), "fell back") {
 		t.Errorf("starts fell back: %v", err)

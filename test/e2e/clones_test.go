@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clock is by how much a guest's clock may differ from the host's.
+const clock = 50 * time.Millisecond
+
+// envClones is how many instances TestClones compares; without it, clonesTested.
+const envClones = "AEGIS_TEST_CLONES"
+
+const clonesTested = 20
+
+// common is what instances may have in common, of what testdata/guest/own.py prints.
+var common = map[string]string{"randomize": "2"}
+
+// startedFrom is a line of `run --timings`.
+var startedFrom = regexp.MustCompile(`(?m)^start \((\w+)\)`)
+
+// ask runs own.py by a command of aegis that ends with a program, checks the clock, and
+// gives what the instance said of itself, and what the command printed beside it.
+func (h *home) askOwn(args ...string) (said map[string]string, stderr string) {
+	h.t.Helper()
+	program, err := os.ReadFile("testdata/guest/own.py")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(h.t.Context(), commandTime)
+	defer cancel()
+	cmd := h.command(ctx, append(args, "--", "python3", "-c", string(program))...)
+	var notes strings.Builder
+	cmd.Stderr = &notes
+	in, out, err := pipes(cmd)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	said = map[string]string{}
+	var before, after time.Time
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		said[name] = value
+		switch name {
+		case "ready":
+			before = time.Now()
+			io.WriteString(in, "now\n")
+		case "clock":
+			after = time.Now()
+		}
+	}
+	if err := cmd.Wait(); err != nil || len(said) != 16 {
+		h.t.Fatalf("%v: %v, %v\n%s", args, said, err, &notes)
+	}
+	seconds, err := strconv.ParseFloat(said["clock"], 64)
+	if now := time.UnixMicro(int64(seconds * 1e6)); err != nil || now.Before(before.Add(-clock)) || now.After(after.Add(clock)) {
+		h.t.Errorf("%v: its clock says %s, between %s and %s of the host's: %v", args, now, before, after, err)
+	}
+	delete(said, "ready")
+	delete(said, "clock")
+	return said, notes.String()
+}
+
+// pipes starts a command with both ends of its streams here.
+func pipes(cmd *exec.Cmd) (io.Writer, io.Reader, error) {
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	return in, out, cmd.Start()
+}
+
+// apart holds that what an instance said of itself was said by none before.
+func (h *home) apart(seen map[string]string, who string, said map[string]string) {
+	h.t.Helper()
+	for name, value := range said {
+		if want, ok := common[name]; ok {
+			if value != want {
+				h.t.Errorf("%s: %s is %q, want %q", who, name, value, want)
+			}
+			continue
+		}
+		if other, ok := seen[name+" "+value]; ok {
+			h.t.Errorf("%s and %s have both the %s %q", who, other, name, value)
+		}
+		seen[name+" "+value] = who
+	}
+	if strings.HasPrefix(said["boot-id"], "00000000") {
+		h.t.Errorf("%s: its boot ID is %s", who, said["boot-id"])
+	}
+}
+
+// own compares a running instance with those before.
+func (h *home) own(seen map[string]string, name string) {
+	h.t.Helper()
+	said, _ := h.askOwn("exec", name)
+	h.apart(seen, name, said)
+}
+
+// clones runs n instances one after another, each to be made from the pool, and compares
+// them with those before.
+func (h *home) clones(seen map[string]string, n int) {
+	h.t.Helper()
+	for i := range n {
+		h.stocked(1, 1)
+		said, notes := h.askOwn("run", "--timings")
+		who := fmt.Sprintf("run %d", i)
+		if from := startedFrom.FindStringSubmatch(notes); from == nil || from[1] != "pool" {
+			h.t.Errorf("%s came from %q, not from the pool:\n%s", who, from, notes)
+		}
+		h.apart(seen, who, said)
+	}
+}
+
+// clonesWanted is how many clones are compared.
+func clonesWanted(t *testing.T) int {
+	text := os.Getenv(envClones)
+	if text == "" {
+		return clonesTested
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%s is no number of clones", envClones, text)
+	}
+	return n
+}
