@@ -14,21 +14,24 @@ export GOFLAGS := $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath
 
 # Tests of all packages share one kernel and one image; quickstart, as any user,
 # has those of its own home.
-test assets bench faults lab lab-bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
+test test-qemu10 assets bench faults lab lab-bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
 
-.PHONY: build test quickstart bench faults lab lab-bench lint fuzz build-all install assets deps clean help
+.PHONY: build test test-qemu10 quickstart bench faults lab lab-bench lint fuzz build-all install assets deps clean help
 
 build: ## all commands into bin/, static
 	@scripts/build bin
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 20
 
 quickstart: ## install, build, start an instance and fetch its page
 	@scripts/quickstart
 
 test: ## everything: lint, gates, unit tests and tests on real microVMs
 	@scripts/test
+
+test-qemu10: deps build assets ## the backend's tests and the main ones with QEMU 10, as root
+	@scripts/debian13 scripts/test-qemu10
 
 bench: deps build assets ## print figures of speed; nothing is asserted
 	@scripts/bench
