@@ -199,6 +199,10 @@ func (e *Engine) makeDisk(ctx context.Context, p *plan) error {
 	if _, err := os.Stat(to.Disk); err == nil {
 		return nil
 	}
+	if p.pooled != nil && p.pooled.giveDisk(to.Disk, p.disk) == nil {
+		to.Mounted = true
+		return nil
+	}
 	if err := e.Assets.Disk(ctx, to.Disk, p.disk); err != nil {
 		os.Remove(to.Disk)
 		return fault.New(fault.As(err).Kind, filepath.Base(to.Disk), "make the disk", "%w", err)

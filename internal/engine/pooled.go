@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type pooled struct {
 	run    paths.Run
 	id     string // of the run
 	life   Life
+	size   int64 // of its disk, bytes
 	origin *template.Template
 	taken  chan struct{} // closed by the one who takes it
 	left   chan struct{} // closed when nobody here hears its reports any more
@@ -61,8 +63,11 @@ func (s *stock) fill(ctx context.Context, o order) error {
 	u.Add(func() { s.e.Launcher.Clear(v.run) })
 	launch := o.launch
 	launch.Template, launch.Scratch = origin.Dir, v.run.Scratch()
-	if err := s.e.Assets.Disk(ctx, launch.Scratch, s.e.Config.Disk); err != nil {
-		return err
+	launch.Disk, v.size = v.run.Disk(), s.e.Config.Disk
+	for _, disk := range []string{launch.Scratch, launch.Disk} {
+		if err := s.e.Assets.Disk(ctx, disk, v.size); err != nil {
+			return err
+		}
 	}
 	if v.life, err = s.ahead(ctx, launch, id); err != nil {
 		return err
@@ -147,6 +152,25 @@ func (s *stock) take(key string) *pooled {
 	close(v.taken)
 	<-v.left
 	return v
+}
+
+// giveDisk moves the VM's own disk, which it has mounted, to where an instance that has
+// none wants one of that size.
+func (v *pooled) giveDisk(to string, size int64) error {
+	if size != v.size {
+		return errors.New("it is of another size")
+	}
+	if err := os.Rename(v.run.Disk(), to); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if err != nil {
+		os.Remove(to)
+	}
+	return err
 }
 
 // end ends a VM that nobody took, or that its taker gave up.

@@ -46,6 +46,19 @@ func Reopen(ctx context.Context, channel net.Conn) (*Link, error) {
 	})
 }
 
+// Mount has the guest mount the disk that a later Start names, and all that needs nothing
+// else of an instance. Then the disk stays as it is until Start, or Unmount.
+func (l *Link) Mount(ctx context.Context, root wire.Root) error {
+	_, err := l.simple(ctx, "mount the disk ahead", wire.Request{Op: wire.OpMount, Mount: &root})
+	return err
+}
+
+// Unmount undoes Mount. When it returns the disk is not in use.
+func (l *Link) Unmount(ctx context.Context) error {
+	_, err := l.simple(ctx, "unmount the disk", wire.Request{Op: wire.OpUnmount})
+	return err
+}
+
 // Rehearse has the guest do all that Start would, to the end of the command, whose
 // output is lost, and undo it: afterwards its disk is not in use. ctx bounds it. A
 // command that is not there is fault.CommandNotFound, and no exit status an error. It

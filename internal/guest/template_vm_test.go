@@ -5,6 +5,7 @@ package guest_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +67,19 @@ func TestRehearsals(t *testing.T) {
 			t.Fatalf("%v: %v", args, err)
 		}
 		clean(t, disk)
+	}
+	root := b.startOf(wire.Process{}).Root
+	for range 2 {
+		if err := errors.Join(b.link.Mount(t.Context(), root), b.link.Unmount(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		clean(t, disk)
+	}
+	if err := b.link.Unmount(t.Context()); err == nil {
+		t.Error("a disk was unmounted that was not mounted")
+	}
+	if err := b.link.Mount(t.Context(), root); err != nil {
+		t.Fatal(err)
 	}
 	b.serveWorkspace(t)
 	main, err := b.start(t, wire.Process{Args: []string{"sleep", "infinity"}})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -189,7 +190,11 @@ func (g *ground) unmask() error {
 	if !g.masked {
 		return nil
 	}
-	if err := unix.Unmount(bootID, 0); err != nil {
+	err := unix.Unmount(bootID, 0)
+	if errors.Is(err, unix.ENOENT) { // the root was entered ahead
+		err = unix.Unmount(strings.TrimPrefix(bootID, stageDir), 0)
+	}
+	if err != nil {
 		return fmt.Errorf("show the boot ID: %w", err)
 	}
 	g.masked = false

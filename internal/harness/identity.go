@@ -68,8 +68,9 @@ func etcFiles(hostname, machineID string, network *wire.Network) map[string]stri
 	}
 }
 
-// writeEtc writes the files below dir. What an image has in their place, a
-// symbolic link too, is replaced: it lies in the lower layer and stays there.
+// writeEtc writes the files below dir. What an image has in their place, a symbolic
+// link too, is replaced: it lies in the lower layer and stays there. A file is written
+// over, since an overlay takes longer to remove one and make another.
 func writeEtc(dir string, files map[string]string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -80,9 +81,15 @@ func writeEtc(dir string, files map[string]string) error {
 		if old, err := os.ReadFile(path); err == nil && string(old) == text {
 			continue
 		}
-		err := os.Remove(path)
+		info, err := os.Lstat(path)
+		if err == nil && !info.Mode().IsRegular() {
+			err = os.Remove(path)
+		}
 		if err == nil || errors.Is(err, os.ErrNotExist) {
 			err = os.WriteFile(path, []byte(text), 0o644)
+		}
+		if err == nil && info != nil && info.Mode().Perm() != 0o644 {
+			err = os.Chmod(path, 0o644)
 		}
 		errs = append(errs, err)
 	}

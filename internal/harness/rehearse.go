@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"aegis/internal/fault"
 	"aegis/internal/version"
 	"aegis/internal/wire"
 )
@@ -129,6 +130,24 @@ func (s *server) rehearse(stream io.ReadWriter, start wire.Start) error {
 		return refused
 	}
 	return wire.WriteMessage(stream, wire.Reply{}, wire.MaxReply)
+}
+
+// ahead does what must come before the start. After an error, but that it was not to be
+// done now, the VM is of no use.
+func (s *server) ahead(stream io.Writer, do func() error) error {
+	if err := s.claim(); err != nil {
+		return err
+	}
+	err := do()
+	if err != nil && !fault.Is(err, fault.WrongState) {
+		wire.WriteMessage(stream, wire.Reply{Error: refusal(err)}, wire.MaxReply)
+		s.machine.off("what comes before the start has failed")
+		return nil
+	}
+	s.mu.Lock()
+	s.started = false
+	s.mu.Unlock()
+	return done(stream, err)
 }
 
 // nowhere is the stream of a process that nobody follows: what it writes is lost, and

@@ -27,6 +27,9 @@ const (
 type machine interface {
 	// prepare does what a start needs and no instance shapes.
 	prepare(wire.Prepare) error
+	// mount does the part of become that needs a disk and no instance; unmount undoes it.
+	mount(wire.Root) error
+	unmount() error
 	// become gives the VM its identity, disks and workspace; mark ends a stage. After
 	// one that failed the VM is of no use.
 	become(start wire.Start, rehearsal bool, mark func(stage string)) (*cgroups, error)
@@ -129,6 +132,10 @@ func (s *server) dispatch(stream *yamux.Stream, req wire.Request) error {
 		return s.start(stream, *req.Start)
 	case req.Op == wire.OpRehearse && req.Start != nil:
 		return s.rehearse(stream, *req.Start)
+	case req.Op == wire.OpMount && req.Mount != nil:
+		return s.ahead(stream, func() error { return s.machine.mount(*req.Mount) })
+	case req.Op == wire.OpUnmount:
+		return s.ahead(stream, s.machine.unmount)
 	case req.Op == wire.OpClock && req.Clock != nil:
 		return done(stream, s.machine.setClock(*req.Clock))
 	}

@@ -3,12 +3,15 @@
 package harness
 
 import (
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"aegis/internal/fault"
 	"aegis/internal/wire"
 )
 
@@ -18,7 +21,9 @@ type vm struct {
 	mu        sync.Mutex // keeps prepare, become, undo and stop apart
 	ground               // laid once
 	drivers   map[string]bool
-	disk      string // device, or memory
+	disk      string     // device, or memory
+	made      bool       // the workspace's directory, by mount
+	root      *wire.Root // mounted ahead of the start; nil: nothing is
 	network   *wire.Network
 	workspace *workspace
 	spare     *pump // waits for the workspace's mount; nil: none was started ahead
@@ -42,18 +47,25 @@ func (m *vm) become(start wire.Start, rehearsal bool, mark func(string)) (*cgrou
 		}
 	}
 	mark("base")
-	if err := m.attach(start.Root); err != nil {
+	ahead, err := m.settle(start.Root, rehearsal)
+	if err != nil {
 		return nil, err
 	}
 	mark("disks")
-	if err := m.join(start.Network); err != nil {
+	if err := m.join(start.Network); err != nil { // its drivers are where the root will be
 		return nil, err
 	}
 	mark("network")
-	if err := m.enter(start); err != nil {
-		return nil, err
+	if !ahead {
+		if err := m.enter(); err != nil {
+			return nil, err
+		}
+		mark("root")
 	}
-	mark("root")
+	if err := writeEtc("/etc", etcFiles(start.Hostname, start.MachineID, start.Network)); err != nil {
+		say("write /etc: %v", err)
+	}
+	mark("etc")
 	if err := m.share(start.Workspace, rehearsal); err != nil {
 		return nil, err
 	}
@@ -78,18 +90,57 @@ func (m *vm) attach(root wire.Root) error {
 	return layers(dev)
 }
 
+// settle mounts the start's disks, unless they were ahead, and then are the root.
+func (m *vm) settle(root wire.Root, rehearsal bool) (ahead bool, err error) {
+	if m.root == nil {
+		return false, m.attach(root)
+	}
+	if rehearsal || *m.root != root {
+		return true, fault.New(fault.WrongState, "", "", "another disk is mounted")
+	}
+	m.root = nil
+	return true, nil
+}
+
 // enter makes the overlay the root, and a place where processes can live.
-func (m *vm) enter(start wire.Start) error {
+func (m *vm) enter() error {
 	if err := switchRoot(); err != nil {
 		return err
 	}
-	if err := m.move(""); err != nil {
+	return m.move("")
+}
+
+// mount is done ahead of the start, and writes what that will write again: then the
+// files are there, and what it takes to make them is done.
+func (m *vm) mount(root wire.Root) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.root != nil {
+		return fault.New(fault.WrongState, "", "", "a disk is mounted")
+	}
+	if err := m.lay(root.Base, root.BaseType); err != nil {
 		return err
 	}
-	if err := writeEtc("/etc", etcFiles(start.Hostname, start.MachineID, start.Network)); err != nil {
-		say("write /etc: %v", err)
+	if err := m.attach(root); err != nil {
+		return err
 	}
-	return nil
+	if err := m.enter(); err != nil {
+		return err
+	}
+	m.root = &root
+	m.made = os.Mkdir(workspaceDir, 0o755) == nil
+	return writeEtc("/etc", etcFiles("localhost", strings.Repeat("0", 32), nil))
+}
+
+// unmount undoes mount.
+func (m *vm) unmount() error {
+	m.mu.Lock()
+	mounted := m.root != nil
+	m.mu.Unlock()
+	if !mounted {
+		return fault.New(fault.WrongState, "", "", "no disk is mounted")
+	}
+	return m.undo()
 }
 
 // identify makes this machine unlike any other, before anything else happens.
@@ -141,7 +192,7 @@ func (m *vm) undo() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.clear(0)
-	m.workspace = nil
+	m.workspace, m.root = nil, nil
 	if err := m.leave(); err != nil {
 		return err
 	}

@@ -68,6 +68,9 @@ func (m *vm) share(asked *wire.Workspace, rehearsal bool) (err error) {
 		if !rehearsal {
 			m.dismiss()
 		}
+		if m.made {
+			os.Remove(workspaceDir)
+		}
 		return nil
 	}
 	if rehearsal {

@@ -35,6 +35,7 @@ type Launch struct {
 	Template string // directory to restore from; "": boot. It was made of a Launch of the same shape.
 	Save     string // empty directory for the template that is made; "": none is
 	Scratch  string // file: an empty ext4 of this run's own, in the place of the disk until the assignment
+	Disk     string // file: an empty ext4 for the first start of an instance, of a pooled run: mounted when it waits; "": none
 
 	// Programs are run ahead, to warm their way: of a template's maker or a pooled run.
 	// They are the image's own, for example `true` and `python3 -c pass`; one that is
@@ -53,6 +54,7 @@ type Assignment struct {
 	LogDir    string     `json:"log_dir"`   // absolute, exists
 	LogSize   int64      `json:"log_size"`  // bytes, cap of the instance's log
 	Disk      string     `json:"disk"`      // file: the instance's writable layer
+	Mounted   bool       `json:"mounted"`   // the disk is the pooled run's own, Launch.Disk, wherever that is now
 	Discard   bool       `json:"discard"`   // the disk is deleted with the end of this life
 	Workspace *Workspace `json:"workspace"` // nil: none
 	Net       *Net       `json:"net"`       // nil: none; else the machine has a NIC

@@ -253,6 +253,9 @@ func (r Run) VMM() string { return filepath.Join(r.Dir, nameVMM) }
 // Scratch is the empty disk of a run that waits for its instance.
 func (r Run) Scratch() string { return filepath.Join(r.Dir, nameScratch) }
 
+// Disk is an empty disk that such a run has mounted, for an instance that has none.
+func (r Run) Disk() string { return filepath.Join(r.Dir, nameDisk) }
+
 // Group is a file that holds the path of the run's control group, if it has one.
 func (r Run) Group() string { return filepath.Join(r.Dir, nameGroup) }
 

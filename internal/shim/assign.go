@@ -9,6 +9,7 @@ import (
 	"aegis/internal/instance"
 	"aegis/internal/logs"
 	"aegis/internal/vmm"
+	"aegis/internal/wire"
 )
 
 // take makes the run an instance's, which begins with a log.
@@ -28,21 +29,52 @@ func (r *run) take(to instance.Assignment) error {
 
 // wake lets a pooled VM go on, with its instance's disk and helpers.
 func (r *run) wake(ctx context.Context) error {
+	if r.owner.Mounted {
+		return r.resume(ctx)
+	}
 	disk, size, err := openDisk(ctx, r.owner.Disk)
 	if err != nil {
 		return err
 	}
 	defer disk.Close()
 	r.diskSize = size
-	if err := r.vm.Resume(ctx); err != nil {
-		return fmt.Errorf("let the VM go on: %w", err)
+	if err := r.resume(ctx); err != nil {
+		return err
 	}
-	r.phase("resume")
+	if r.launch.Disk != "" {
+		if err := r.link.Unmount(ctx); err != nil {
+			return err
+		}
+		r.phase("unmount")
+	}
 	if err := r.putDisk(ctx, disk); err != nil {
 		return err
 	}
 	r.phase("disk")
 	return nil
+}
+
+func (r *run) resume(ctx context.Context) error {
+	if err := r.vm.Resume(ctx); err != nil {
+		return fmt.Errorf("let the VM go on: %w", err)
+	}
+	r.phase("resume")
+	return nil
+}
+
+// mount puts the pooled run's own disk in, for an instance that has none yet, and has
+// the guest mount it.
+func (r *run) mount(ctx context.Context) error {
+	disk, size, err := openDisk(ctx, r.launch.Disk)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	if err := r.putDisk(ctx, disk); err != nil {
+		return err
+	}
+	r.diskSize = size
+	return r.link.Mount(ctx, wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType, Disk: instance.SerialDisk, Size: size})
 }
 
 // attach starts the instance's helpers.

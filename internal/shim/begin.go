@@ -122,6 +122,11 @@ func (r *run) rehearse(ctx context.Context, backend vmm.Backend) error {
 			return fmt.Errorf("rehearse %q: %w", args, err)
 		}
 	}
+	if r.launch.Disk != "" {
+		if err := r.mount(hello); err != nil {
+			return err
+		}
+	}
 	if err := r.vm.Pause(ctx); err != nil {
 		return fmt.Errorf("stop the VM's processors: %w", err)
 	}

@@ -138,7 +138,11 @@ func (r *rehearsed) script() script {
 			body := make([]byte, 64)
 			n, _ := g.disk.ReadAt(body, 0)
 			r.mu.Lock()
-			r.seen = append(r.seen, string(req.Op)+" "+req.Start.Main.Args[0]+" on "+string(body[:n]))
+			program := ""
+			if req.Start != nil {
+				program = " " + req.Start.Main.Args[0]
+			}
+			r.seen = append(r.seen, string(req.Op)+program+" on "+string(body[:n]))
 			r.mu.Unlock()
 			then(g, s, req)
 		}
@@ -158,7 +162,8 @@ func (r *rehearsed) script() script {
 		<-g.term
 		wire.WriteExit(s, wire.Exit{Signal: 15})
 	}
-	return script{on: map[wire.Op]operation{wire.OpRehearse: note(rehearse), wire.OpStart: note(start)}}
+	agree := func(_ *scripted, s *yamux.Stream, _ wire.Request) { tellHost(s, wire.Reply{}) }
+	return script{on: map[wire.Op]operation{wire.OpRehearse: note(rehearse), wire.OpStart: note(start), wire.OpMount: note(agree), wire.OpUnmount: note(agree)}}
 }
 
 func TestPooledRun(t *testing.T) {
@@ -206,6 +211,47 @@ func TestPooledRun(t *testing.T) {
 	}
 	if _, err := os.Stat(to.LogDir); err != nil {
 		t.Errorf("no log: %v", err)
+	}
+}
+
+// TestPooledDisk has a pooled run mount a disk of its own, which a new instance gets as
+// it is, and one that has a disk never.
+func TestPooledDisk(t *testing.T) {
+	for name, c := range map[string]struct {
+		mounted bool
+		want    []string
+	}{
+		"a new instance":  {true, []string{"rehearse on scratch", "mount on fresh", "start on fresh"}},
+		"one with a disk": {false, []string{"rehearse on scratch", "mount on fresh", "unmount on fresh", "start on inst-bbbbbbbbbbbb"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var guest rehearsed
+			backend := &fake.Backend{Guest: guest.script().guest}
+			dir := t.TempDir()
+			scratch, disk := filepath.Join(dir, "scratch"), filepath.Join(dir, "disk")
+			os.WriteFile(scratch, []byte("scratch"), 0o600)
+			os.WriteFile(disk, []byte("fresh"), 0o600)
+			template := made(t, backend)
+			w := beginWith(t, backend, func(l *instance.Launch) {
+				l.Assignment, l.Template, l.Scratch, l.Disk, l.Programs = nil, template, scratch, disk, [][]string{{"true"}}
+			})
+			w.ready()
+			to := assignment(t, "inst-bbbbbbbbbbbb")
+			if to.Mounted = c.mounted; c.mounted {
+				to.Disk = "/not/opened"
+			}
+			if _, _, err := w.client.Start(t.Context(), boots(to)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.client.Stop(t.Context(), 0, instance.StoppedBy); err != nil {
+				t.Fatal(err)
+			}
+			w.exit()
+			seen := strings.NewReplacer(" true", "", " x", "").Replace(strings.Join(guest.seen, "; "))
+			if seen != strings.Join(c.want, "; ") {
+				t.Errorf("the guest saw %q", seen)
+			}
+		})
 	}
 }
 

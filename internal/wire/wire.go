@@ -46,7 +46,7 @@ import (
 // ones are refused by the receiver with a Reply, not by ending the link.
 const (
 	Major = 1
-	Minor = 3
+	Minor = 4
 )
 
 // Limits, in bytes. What comes from the guest has the narrow one.
@@ -76,10 +76,12 @@ func (h Hello) Check() error {
 // Op names an operation.
 type Op string
 
-// The operations of a guest. Every one but Start, Rehearse and Clock needs a Start before it.
+// The operations of a guest. Those from Exec on, but Clock, need a Start before them.
 const (
 	OpStart    Op = "start"    // make this VM the instance and run its command; once
 	OpRehearse Op = "rehearse" // do as start to the end of the command, and undo it; before the start
+	OpMount    Op = "mount"    // mount the disk that the start will name, ahead of it
+	OpUnmount  Op = "unmount"  // undo mount: the disk is not in use any more
 	OpExec     Op = "exec"     // run one more process
 	OpDial     Op = "dial"     // connect to a TCP port of the guest's loopback
 	OpStats    Op = "stats"    // read counters
@@ -95,6 +97,7 @@ const (
 type Request struct {
 	Op       Op        `json:"op"`
 	Start    *Start    `json:"start,omitempty"` // of start and rehearse
+	Mount    *Root     `json:"mount,omitempty"`
 	Exec     *Process  `json:"exec,omitempty"`
 	Dial     *Dial     `json:"dial,omitempty"`
 	Shutdown *Shutdown `json:"shutdown,omitempty"`
