@@ -86,7 +86,7 @@ func writeEtc(dir string, files map[string]string) error {
 			err = os.Remove(path)
 		}
 		if err == nil || errors.Is(err, os.ErrNotExist) {
-			err = os.WriteFile(path, []byte(text), 0o644)
+			err = overwrite(path, text)
 		}
 		if err == nil && info != nil && info.Mode().Perm() != 0o644 {
 			err = os.Chmod(path, 0o644)
@@ -94,6 +94,17 @@ func writeEtc(dir string, files map[string]string) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// overwrite makes text all of a file. It never has it empty first: ext4 takes that for a
+// replacement, and writes it to the disk while we wait (auto_da_alloc).
+func overwrite(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Truncate(int64(len(text))), f.Close())
 }
 
 // checkIdentity refuses names that would be more than a name in those files.

@@ -1,0 +1,34 @@
+//go:build linux
+
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestWriteEtc replaces whatever an image has there, and what it points to not.
+func TestWriteEtc(t *testing.T) {
+	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
+	os.WriteFile(outside, []byte("of somebody else"), 0o600)
+	os.WriteFile(filepath.Join(dir, "longer"), []byte("what was there is much longer\n"), 0o600)
+	os.Symlink(outside, filepath.Join(dir, "link"))
+	files := map[string]string{"longer": "short\n", "link": "own\n", "new": "new\n"}
+	for range 2 {
+		if err := writeEtc(dir, files); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range files {
+			path := filepath.Join(dir, name)
+			body, err := os.ReadFile(path)
+			info, _ := os.Lstat(path)
+			if err != nil || string(body) != want || info.Mode() != 0o644 {
+				t.Errorf("%s is %q, %v, %v", name, body, info.Mode(), err)
+			}
+		}
+	}
+	if body, _ := os.ReadFile(outside); string(body) != "of somebody else" {
+		t.Errorf("outside: %q", body)
+	}
+}
