@@ -65,12 +65,18 @@ func (f filter) arp(p []byte) verdict {
 
 // judge4 judges an IPv4 packet by RFC 791's header.
 func judge4(p []byte) verdict {
-	if len(p) < 20 || p[0]>>4 != 4 || !bytes.Equal(p[12:16], Guest4.Addr().AsSlice()) {
+	if len(p) < 20 || p[0]>>4 != 4 {
 		return drop
 	}
 	header := int(p[0]&15) * 4
 	whole := binary.BigEndian.Uint16(p[6:8])&0x3fff == 0 // no offset, no more fragments
-	to := netip.AddrFrom4([4]byte(p[16:20]))
+	from, to := netip.AddrFrom4([4]byte(p[12:16])), netip.AddrFrom4([4]byte(p[16:20]))
+	if from == loopback && to == loopback && p[9] == protoTCP && whole && len(p) >= header+20 {
+		return answers(p[header:])
+	}
+	if from != Guest4.Addr() || to.IsLoopback() {
+		return drop
+	}
 	switch p[9] {
 	case protoUDP:
 		return pass
@@ -88,6 +94,19 @@ func judge4(p []byte) verdict {
 		}
 	}
 	return drop
+}
+
+// loopback is the guest's own. From there it answers the host's streams.
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// answers passes what belongs to a stream of the host's, and can't begin another.
+func answers(tcp []byte) verdict {
+	to, flags := binary.BigEndian.Uint16(tcp[2:4]), tcp[13]
+	const syn, ack = 2, 16
+	if to < FirstIngress || to > LastIngress || flags&(syn|ack) == syn || small(tcp) {
+		return drop
+	}
+	return pass
 }
 
 // judge6 judges an IPv6 packet by RFC 8200's header. Extension headers but

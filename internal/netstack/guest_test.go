@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,10 @@ type machine struct {
 }
 
 // plug starts Serve and returns the guest's end of the wire.
-func plug(t *testing.T, o *outside) (net.Conn, *machine) {
+func plug(t *testing.T, o *outside) (net.Conn, *machine) { return plugged(t, o, nil) }
+
+// plugged is plug with streams to the guest.
+func plugged(t *testing.T, o *outside, arrivals <-chan Arrival) (net.Conn, *machine) {
 	t.Helper()
 	monitor, ours, err := pair()
 	if err != nil {
@@ -118,7 +122,7 @@ func plug(t *testing.T, o *outside) (net.Conn, *machine) {
 	m := &machine{t: t, done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		m.done <- Serve(ctx, ours, Config{MAC: guestMAC, IPv6: true, Dialer: o, Resolver: o, Counters: &m.counters})
+		m.done <- Serve(ctx, ours, Config{MAC: guestMAC, IPv6: true, Dialer: o, Resolver: o, Counters: &m.counters, Arrivals: arrivals})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -135,16 +139,22 @@ func plug(t *testing.T, o *outside) (net.Conn, *machine) {
 // boot is plug with a stack behind the wire.
 func boot(t *testing.T, o *outside) *machine {
 	t.Helper()
-	wire, m := plug(t, o)
+	return open(t, o, nil)
+}
+
+// open is boot with streams to the guest, which takes them for its loopback's own.
+func open(t *testing.T, o *outside, arrivals <-chan Arrival) *machine {
+	t.Helper()
+	wire, m := plugged(t, o, arrivals)
 	link := channel.New(1024, MTU+ethernetHeader, tcpip.LinkAddress(guestMAC))
 	m.stack = stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{arp.NewProtocol, ipv4.NewProtocol, ipv6.NewProtocol},
+		NetworkProtocols:   []stack.NetworkProtocolFactory{arp.NewProtocol, ipv4.NewProtocolWithOptions(ipv4.Options{AllowExternalLoopbackTraffic: true}), ipv6.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
 	})
 	if err := m.stack.CreateNIC(nic, ethernet.New(link)); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []netip.Prefix{Guest4, Guest6} {
+	for _, p := range []netip.Prefix{Guest4, Guest6, netip.PrefixFrom(loopback, 8)} {
 		m.stack.AddProtocolAddress(nic, tcpip.ProtocolAddress{Protocol: protocol(p.Addr()), AddressWithPrefix: tcpip.AddressWithPrefix{
 			Address: tcpip.AddrFromSlice(p.Addr().AsSlice()), PrefixLen: p.Bits()}}, stack.AddressProperties{})
 	}
@@ -162,6 +172,7 @@ func boot(t *testing.T, o *outside) *machine {
 				return
 			}
 			frame := pkt.ToView().AsSlice()
+			copy(frame, GatewayMAC) // the stack takes the other 127.0.0.1 for its own
 			wire.Write(append(head(len(frame)), frame...))
 			pkt.DecRef()
 		}
@@ -172,6 +183,9 @@ func boot(t *testing.T, o *outside) *machine {
 			frame, err := frames.next()
 			if err != nil {
 				return
+			}
+			if frame[0]&1 == 0 && !bytes.Equal(frame[:6], guestMAC) {
+				continue // for another machine
 			}
 			pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(frame)})
 			link.InjectInbound(0, pkt)

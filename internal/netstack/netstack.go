@@ -8,6 +8,9 @@
 // has a stack of its own, with the same addresses, and nothing of one leads to
 // another.
 //
+// The other way, streams that the host is given for exposed ports arrive at the guest's
+// loopback: see Arrival.
+//
 // Frames are a length (u32, big-endian) and an Ethernet frame without its check
 // sequence, as QEMU's stream network device has them.
 package netstack
@@ -62,7 +65,8 @@ type Config struct {
 	IPv6     bool             // the guest has an address of it
 	Dialer   Dialer
 	Resolver Resolver
-	Counters *Counters // may be nil
+	Counters *Counters      // may be nil
+	Arrivals <-chan Arrival // streams to the guest; may be nil
 }
 
 // Counters are of payload: what TCP and UDP carried, without headers, neighbour
@@ -85,6 +89,7 @@ const MemoryLimit = 100 << 20
 const (
 	maxPending   = 256  // TCP connections that are being made; a flood of SYNs beyond them is dropped
 	maxTCP       = 1024 // TCP connections
+	maxIngress   = 512  // streams to the guest
 	maxUDP       = 512  // UDP flows
 	maxQueries   = 64   // DNS questions at once
 	maxDNSTCP    = 16   // TCP connections for DNS

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -24,15 +25,17 @@ import (
 
 // network is one guest's.
 type network struct {
-	cfg    Config
-	ctx    context.Context // of Serve
-	stack  *stack.Stack
-	link   *channel.Endpoint
-	filter filter
-	tcp    slots
-	udp    slots
-	pings  slots
-	rooms  *rooms
+	cfg         Config
+	ctx         context.Context // of Serve
+	stack       *stack.Stack
+	link        *channel.Endpoint
+	filter      filter
+	tcp         slots
+	ingress     slots
+	lastIngress atomic.Uint32
+	udp         slots
+	pings       slots
+	rooms       *rooms
 }
 
 // Serve runs the network on a stream of frames until the stream ends, which is nil,
@@ -47,7 +50,7 @@ func Serve(ctx context.Context, frames net.Conn, cfg Config) error {
 		cfg.Counters = &Counters{}
 	}
 	n := &network{cfg: cfg, ctx: ctx, filter: filter{cfg.MAC, cfg.IPv6},
-		tcp: newSlots(maxTCP), udp: newSlots(maxUDP), pings: newSlots(maxPings), rooms: newRooms()}
+		tcp: newSlots(maxTCP), ingress: newSlots(maxIngress), udp: newSlots(maxUDP), pings: newSlots(maxPings), rooms: newRooms()}
 	if err := n.build(); err != nil {
 		return fmt.Errorf("make a network stack: %w", err)
 	}
@@ -56,6 +59,7 @@ func Serve(ctx context.Context, frames net.Conn, cfg Config) error {
 		<-ctx.Done()
 		frames.Close()
 	}()
+	go n.arrivals(cfg.Arrivals)
 	go func() {
 		n.send(frames)
 		cancel()
@@ -88,7 +92,8 @@ const nic = tcpip.NICID(1)
 // UDP, and answers echo requests to the gateway only.
 func (n *network) build() error {
 	n.stack = stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{arp.NewProtocol, ipv4.NewProtocol, ipv6.NewProtocol},
+		NetworkProtocols: []stack.NetworkProtocolFactory{arp.NewProtocol,
+			ipv4.NewProtocolWithOptions(ipv4.Options{AllowExternalLoopbackTraffic: true}), ipv6.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
 		HandleLocal:        false,
 	})
@@ -114,6 +119,9 @@ func (n *network) build() error {
 	}
 	n.stack.SetRouteTable(routes)
 	n.tune()
+	if err := n.ownLoopback(); err != nil {
+		return err
+	}
 	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, tcp.NewForwarder(n.stack, smallRoom, maxPending, n.connect).HandlePacket)
 	n.stack.SetTransportProtocolHandler(udp.ProtocolNumber, udp.NewForwarder(n.stack, n.datagram).HandlePacket)
 	for _, g := range gateways {
@@ -193,6 +201,7 @@ func (n *network) send(w io.Writer) {
 		}
 		var bufs net.Buffers
 		for _, p := range pkts {
+			copy(p.LinkHeader().Slice(), n.cfg.MAC) // the stack takes the guest's 127.0.0.1 for its own
 			bufs = append(bufs, head(p.Size()))
 			bufs = append(bufs, p.AsSlices()...)
 		}

@@ -54,9 +54,7 @@ func (n *network) connect(r *tcp.ForwarderRequest) {
 	room := n.rooms.take()
 	defer n.rooms.give(room)
 	room.bound(host)
-	endpoint.SocketOptions().SetSendBufferSize(int64(room.stack), true)
-	endpoint.SocketOptions().SetReceiveBufferSize(int64(room.stack), true)
-	endpoint.SocketOptions().SetDelayOption(false)
+	n.furnish(endpoint, room)
 	n.join(gonet.NewTCPConn(&queue, endpoint), host, room.copy)
 	n.gone(endpoint, &queue)
 }
