@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-yamux/v5"
@@ -22,6 +23,7 @@ import (
 type Link struct {
 	session *yamux.Session
 	peer    wire.Hello
+	ingress atomic.Bool
 	once    sync.Once
 	done    chan struct{}
 	err     error
@@ -155,6 +157,10 @@ func (l *Link) end(err error) {
 
 // Peer is the guest's hello: its protocol and version, for messages only.
 func (l *Link) Peer() wire.Hello { return l.peer }
+
+// Ingress reports, after Start, whether the guest takes streams to its ports over its
+// network as well. It may be wrong about that.
+func (l *Link) Ingress() bool { return l.ingress.Load() }
 
 // Done is closed when the link has ended, whatever the cause.
 func (l *Link) Done() <-chan struct{} { return l.done }

@@ -80,6 +80,7 @@ func (l *Link) Start(ctx context.Context, start wire.Start) (*Process, wire.Stag
 	if err != nil {
 		return nil, nil, err
 	}
+	l.ingress.Store(reply.Ingress)
 	return newProcess(stream, start.Main.TTY), stages(reply.Stages), nil
 }
 

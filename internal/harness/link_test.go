@@ -33,6 +33,7 @@ func (here) prepare(wire.Prepare) error { return nil }
 func (here) undo() error                { return nil }
 func (here) mount(wire.Root) error      { return nil }
 func (here) unmount() error             { return nil }
+func (here) reachable() bool            { return false }
 func (here) become(_ wire.Start, _ bool, mark func(string)) (*cgroups, error) {
 	mark("identity")
 	return nil, nil

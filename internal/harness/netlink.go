@@ -121,9 +121,14 @@ func about(index int, p netip.Prefix) [][]byte {
 
 // route makes a gateway the way to everything of its family.
 func (n *netlink) route(index int, gateway netip.Addr) error {
+	return n.routeIn(unix.RT_TABLE_MAIN, index, gateway)
+}
+
+// routeIn is route in a table of its own.
+func (n *netlink) routeIn(table byte, index int, gateway netip.Addr) error {
 	head := make([]byte, unix.SizeofRtMsg)
 	head[0] = family(gateway)
-	head[4], head[5], head[6], head[7] = unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST
+	head[4], head[5], head[6], head[7] = table, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST
 	return n.send(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, head,
 		attr(unix.RTA_GATEWAY, gateway.AsSlice()), attr(unix.RTA_OIF, u32(index)))
 }

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -83,7 +84,34 @@ func (m *vm) join(n *wire.Network) error {
 	if err != nil {
 		return err
 	}
-	return setUp(index, n)
+	if err := setUp(index, n); err != nil {
+		return err
+	}
+	if n.Ingress != nil {
+		if err := openIngress(index, n); err != nil {
+			say("network: %v", err)
+		} else {
+			m.ingress = true
+		}
+	}
+	return nil
+}
+
+// openIngress lets the host's streams in.
+func openIngress(index int, n *wire.Network) error {
+	if len(n.Gateways) == 0 {
+		return errors.New("ingress without a gateway")
+	}
+	gateway, err := netip.ParseAddr(n.Gateways[0])
+	if err != nil {
+		return err
+	}
+	nl, err := openNetlink()
+	if err != nil {
+		return err
+	}
+	defer nl.close()
+	return nl.letIn(index, gateway, n.Ingress)
 }
 
 // leave undoes join in a rehearsal. A TAP is not rehearsed: it would take the port.
@@ -159,6 +187,11 @@ func takeDown(index int, n *wire.Network) error {
 		return err
 	}
 	defer nl.close()
+	if n.Ingress != nil {
+		if err := nl.letOut(n.Ingress); err != nil {
+			return err
+		}
+	}
 	for _, text := range n.Addresses {
 		if p, err := netip.ParsePrefix(text); err == nil {
 			if err := nl.noAddress(index, p); err != nil {

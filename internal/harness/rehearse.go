@@ -114,9 +114,9 @@ func (s *server) rehearse(stream io.ReadWriter, start wire.Start) error {
 		s.machine.off("a rehearsal failed")
 		return nil
 	}
-	refused := s.run(stream, start.Main, with, func() wire.Stages {
+	refused := s.run(stream, start.Main, with, func(r *wire.Reply) {
 		mark("command")
-		return stages
+		r.Stages = stages
 	})
 	if err := s.strike(); err != nil {
 		wire.WriteMessage(stream, wire.Reply{Error: refusal(err)}, wire.MaxReply)

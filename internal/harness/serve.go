@@ -35,6 +35,8 @@ type machine interface {
 	become(start wire.Start, rehearsal bool, mark func(stage string)) (*cgroups, error)
 	// undo takes back what become did in a rehearsal.
 	undo() error
+	// reachable reports, after become, whether streams of the host's may come over the network.
+	reachable() bool
 	// setClock sets the wall clock.
 	setClock(wire.Clock) error
 	// stats reads the counters.
@@ -201,12 +203,12 @@ func (s *server) start(stream io.ReadWriter, start wire.Start) error {
 	if err != nil {
 		return err
 	}
-	return s.run(stream, start.Main, with, func() wire.Stages {
+	return s.run(stream, start.Main, with, func(r *wire.Reply) {
 		mark("command")
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.with = &with
-		return s.stages
+		r.Stages, r.Ingress = s.stages, s.machine.reachable()
 	})
 }
 
@@ -244,7 +246,7 @@ func (s *server) play(start wire.Start, rehearsal bool, mark func(string)) (sett
 }
 
 // run starts a process, replies and follows it.
-func (s *server) run(stream io.ReadWriter, p wire.Process, with settings, started func() wire.Stages) error {
+func (s *server) run(stream io.ReadWriter, p wire.Process, with settings, started func(*wire.Reply)) error {
 	select {
 	case s.slots <- struct{}{}:
 	default:
@@ -257,7 +259,7 @@ func (s *server) run(stream io.ReadWriter, p wire.Process, with settings, starte
 	}
 	var reply wire.Reply
 	if started != nil {
-		reply.Stages = started()
+		started(&reply)
 	}
 	if err := wire.WriteMessage(stream, reply, wire.MaxReply); err != nil {
 		say("reply to the start of process %q: %v", p.ID, err)

@@ -25,6 +25,7 @@ type vm struct {
 	made      bool       // the workspace's directory, by mount
 	root      *wire.Root // mounted ahead of the start; nil: nothing is
 	network   *wire.Network
+	ingress   bool // the host's streams may come over the network
 	workspace *workspace
 	spare     *pump // waits for the workspace's mount; nil: none was started ahead
 	stopping  atomic.Bool
@@ -156,6 +157,8 @@ func (m *vm) identify(start wire.Start) error {
 	}
 	return unix.Sethostname([]byte(start.Hostname))
 }
+
+func (m *vm) reachable() bool { return m.ingress }
 
 func (m *vm) setClock(c wire.Clock) error { return setClock(c) }
 

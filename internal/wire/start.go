@@ -52,4 +52,13 @@ type Network struct {
 	Servers   []string `json:"servers"`   // for resolv.conf
 	Search    []string `json:"search,omitempty"`
 	Options   []string `json:"options,omitempty"`
+	Ingress   *Ingress `json:"ingress,omitempty"` // nil: the host's streams come over the link
+}
+
+// Ingress is how streams of the host's come over the network to ports of the guest's
+// loopback: from 127.0.0.1 and a port between First and Last.
+type Ingress struct {
+	Ports []uint16 `json:"ports"`
+	First uint16   `json:"first"`
+	Last  uint16   `json:"last"`
 }

@@ -148,6 +148,8 @@ type Reply struct {
 	Error  *Error `json:"error,omitempty"`
 	Stats  *Stats `json:"stats,omitempty"`
 	Stages Stages `json:"stages,omitempty"` // of start: how long each step took
+	// Ingress, of start: streams may come over the network as Network.Ingress says.
+	Ingress bool `json:"ingress,omitempty"`
 }
 
 // Error is a refusal that the guest reports. Kind is one of fault's; the host
