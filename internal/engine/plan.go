@@ -67,7 +67,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 		Run: run, RunDir: e.Home.Run(run).Dir,
 		Backend: backend.Name, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
 		CPUs: spec.CPUs, Memory: spec.Memory, BootTimeout: e.Config.BootTimeout,
-		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Discard: spec.Ephemeral, Workspace: spec.Workspace},
+		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Discard: spec.Ephemeral, Workspace: spec.Workspace, Ports: guestPorts(spec)},
 	}
 	if spec.Net != egress.ModeNone {
 		p.launch.NIC = true
@@ -77,6 +77,15 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	p.boots.Start = start(rec, files, secrets)
 	p.boots.Secrets = slices.Sorted(maps.Keys(secrets))
 	return p, nil
+}
+
+// guestPorts are the exposed ones.
+func guestPorts(spec instance.Spec) []uint16 {
+	var ports []uint16
+	for _, p := range spec.Ports {
+		ports = append(ports, p.Guest)
+	}
+	return ports
 }
 
 // start is the message that makes a VM this instance.

@@ -58,6 +58,7 @@ type Assignment struct {
 	Discard   bool       `json:"discard"`   // the disk is deleted with the end of this life
 	Workspace *Workspace `json:"workspace"` // nil: none
 	Net       *Net       `json:"net"`       // nil: none; else the machine has a NIC
+	Ports     []uint16   `json:"ports"`     // of the guest, that are exposed
 }
 
 // Boots is the message that starts the command: it holds secrets, goes to the

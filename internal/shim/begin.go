@@ -164,7 +164,7 @@ func (r *run) machineNetwork() *wire.Network {
 	if !r.launch.NIC {
 		return nil
 	}
-	n := network{mac: machineMAC, ipv6: true}
+	n := network{mac: machineMAC, ipv6: true, ports: []uint16{80}}
 	return n.guest(r.nic)
 }
 

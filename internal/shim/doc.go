@@ -13,7 +13,8 @@
 //
 //	watch         reports, one message each, until the run ends
 //	start, exec   frames both ways (package wire); a start that is not attached: nothing
-//	dial          raw bytes both ways, each direction closed on its own
+//	dial          raw bytes both ways, each direction closed on its own: of the link, or
+//	              of the guest's network, whose helper then has the connection
 //	copy-in, -out frames of a tar stream (package wire)
 //	others        nothing
 //

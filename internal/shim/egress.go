@@ -20,14 +20,17 @@ import (
 
 // network is the shim's part of a guest's network: it decides, dials and counts.
 type network struct {
-	mac  net.HardwareAddr
-	ipv6 bool
-	host resolve.Host
+	mac   net.HardwareAddr
+	ipv6  bool
+	host  resolve.Host
+	ports []uint16 // of the guest that streams may come to, over the network
 
 	mu      sync.Mutex
+	server  *broker.Server // once the helper runs
 	counts  broker.Counts
 	denials denials
 	denied  uint64
+	rests   time.Time // until then no stream is tried over the network
 }
 
 // newNetwork is nil when the instance has no network.
@@ -35,7 +38,7 @@ func newNetwork(to instance.Assignment) *network {
 	if to.Net == nil {
 		return nil
 	}
-	return &network{mac: hardwareAddress(to.Instance), ipv6: broker.HasIPv6()}
+	return &network{mac: hardwareAddress(to.Instance), ipv6: broker.HasIPv6(), ports: to.Ports[:min(len(to.Ports), maxIngress)]}
 }
 
 // hardwareAddress is an instance's own, the same at each start: locally
@@ -56,6 +59,9 @@ func (n *network) guest(nic bool) *wire.Network {
 		MAC: n.mac.String(), MTU: netstack.MTU, TAP: !nic,
 		Addresses: []string{netstack.Guest4.String()}, Gateways: []string{netstack.Gateway4.String()},
 		Servers: []string{netstack.Gateway4.String()}, Search: conf.Search, Options: conf.Options,
+	}
+	if nic && len(n.ports) > 0 {
+		w.Ingress = &wire.Ingress{Ports: n.ports, First: netstack.FirstIngress, Last: netstack.LastIngress}
 	}
 	if n.ipv6 {
 		w.Addresses = append(w.Addresses, netstack.Guest6.String())
@@ -87,6 +93,7 @@ func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
 	server := broker.NewServer(egress.New(rules), &r.network.host)
 	server.Denied = r.denied
 	server.Counts = r.counted
+	r.network.serves(server)
 	go server.Serve(context.Background(), conn) // until the helper ends, which closes its end
 	return nil
 }

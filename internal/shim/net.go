@@ -79,7 +79,7 @@ func netMain(args []string) error {
 		client.Run()
 		cancel()
 	}()
-	cfg := netstack.Config{MAC: mac, IPv6: slices.Contains(args, ipv6Flag), Dialer: client, Resolver: client, Counters: &netstack.Counters{}}
+	cfg := netstack.Config{MAC: mac, IPv6: slices.Contains(args, ipv6Flag), Dialer: client, Resolver: client, Counters: &netstack.Counters{}, Arrivals: client.Arrivals()}
 	debug.SetMemoryLimit(netstack.MemoryLimit)
 	go countOut(ctx, client, cfg.Counters)
 	return netstack.Serve(ctx, channel, cfg)

@@ -130,6 +130,9 @@ func (r *run) serveDial(ctx context.Context, conn *net.UnixConn, dial wire.Dial)
 	}
 	ctx, cancel := context.WithTimeout(ctx, dial.Wait+requestTimeout)
 	defer cancel()
+	if taken, err := r.enter(ctx, conn, dial.Port); taken || err != nil {
+		return err
+	}
 	stream, err := r.link.Dial(ctx, dial.Port, dial.Wait)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +21,12 @@ s = socket.socket(family); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 
 if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 s.bind((sys.argv[1], int(sys.argv[2]))); s.listen(100)
 while True:
-    c, _ = s.accept(); data = b''
+    c, peer = s.accept(); data = b''
     while True:
         got = c.recv(65536)
         if not got: break
         data += got
-    c.sendall(data[::-1]); c.close()
+    c.sendall(data[::-1] + ('|%s|%d' % peer[:2]).encode()); c.close()
 `
 
 // reversed sends data, ends its direction, and returns the answer.
@@ -44,20 +45,55 @@ func reversed(addr string, data []byte) ([]byte, error) {
 }
 
 // TestTCP reaches apps on every loopback address of the guest, half-closes, and
-// carries megabytes.
+// carries megabytes, also over a pause. Apps see them come from their own loopback: over
+// the guest's network from ports of its own, and where that can't be over the link.
 func TestTCP(t *testing.T) {
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "w/echo.py"), echo)
 	h.ok("instance", "start", "--name", "echo", "--workspace", "./w", "--expose", "7001/tcp", "--expose", "7002/tcp", "--expose", "7003/tcp", "--expose", "7004/tcp",
 		"--", "sh", "-c", "python echo.py 127.0.0.1 7001 & python echo.py 0.0.0.0 7002 & python echo.py ::1 7003 & exec python echo.py :: 7004")
 	data := bytes.Repeat([]byte("0123456789"), 300_000)
+	from := map[int]string{7001: "127.0.0.1", 7002: "127.0.0.1", 7003: "::1", 7004: "::1"}
 	for _, port := range h.info("echo").Ports {
 		for _, sent := range [][]byte{[]byte("abc"), data} {
-			got, err := reversed(strings.TrimPrefix(port.URL, "tcp://"), sent)
+			all, err := reversed(strings.TrimPrefix(port.URL, "tcp://"), sent)
+			got, peer, _ := strings.Cut(string(all), "|")
 			if err != nil || len(got) != len(sent) || got[0] != sent[len(sent)-1] {
 				t.Errorf("guest port %d: %d bytes of %d came back: %v", port.Guest, len(got), len(sent), err)
 			}
+			if ip, _, _ := strings.Cut(peer, "|"); ip != from[port.Guest] {
+				t.Errorf("guest port %d: reached from %s", port.Guest, peer)
+			}
 		}
+	}
+	addr := strings.TrimPrefix(h.info("echo").Ports[0].URL, "tcp://")
+	h.eventually(time.Minute, "it is reached over the network", func() error { // not while nobody listened
+		answer, err := reversed(addr, []byte("abc"))
+		_, number, _ := strings.Cut(string(answer), "127.0.0.1|")
+		if n, _ := strconv.Atoi(number); n < 64000 {
+			return fmt.Errorf("%q, %v", answer, err)
+		}
+		return nil
+	})
+	overPause(h, addr)
+}
+
+// overPause keeps a connection open while the instance is paused.
+func overPause(h *home, addr string) {
+	conn, err := net.DialTimeout("tcp", addr, time.Minute)
+	if err != nil {
+		h.t.Error(err)
+		return
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	conn.Write([]byte("abc"))
+	h.ok("instance", "pause", "echo")
+	conn.Write([]byte("def"))
+	conn.(*net.TCPConn).CloseWrite()
+	h.ok("instance", "resume", "echo")
+	if got, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(got), "fedcba|127.0.0.1|") {
+		h.t.Errorf("over a pause: %q, %v", got, err)
 	}
 }
 

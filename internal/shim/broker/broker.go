@@ -13,6 +13,9 @@
 // Messages of package wire, requests one way and replies the other, in any order,
 // matched by ID. A reply that passes a socket has it as ancillary data (SCM_RIGHTS)
 // of its first byte. Counts have no reply.
+//
+// The other way the shim asks the helper to join a stream to a port of the guest. That
+// is a reply to nothing, whose socket is the stream; the answer is a joined.
 package broker
 
 import (
@@ -26,6 +29,14 @@ type request struct {
 	Dial   *dial     `json:"dial,omitempty"`
 	Ask    *question `json:"ask,omitempty"`
 	Counts *Counts   `json:"counts,omitempty"`
+	Joined *joined   `json:"joined,omitempty"`
+}
+
+// joined answers a join of that ID.
+type joined struct {
+	ID         uint32 `json:"id"`
+	Error      string `json:"error,omitempty"`
+	Unanswered bool   `json:"unanswered,omitempty"` // by the guest
 }
 
 type dial struct {
@@ -44,6 +55,14 @@ type reply struct {
 	Error  string `json:"error,omitempty"`
 	Passed bool   `json:"passed,omitempty"` // a socket comes with it
 	Answer []byte `json:"answer,omitempty"` // a packed DNS message
+	Join   *join  `json:"join,omitempty"`   // no reply: the shim asks, and the socket is the stream
+}
+
+// join asks the helper to carry a stream to a port of the guest's loopback.
+type join struct {
+	ID       uint32 `json:"id"`
+	Port     uint16 `json:"port"`
+	Greeting []byte `json:"greeting,omitempty"` // for the stream, once the guest has answered
 }
 
 // Counts are what a guest's network has carried since it began.
@@ -60,9 +79,10 @@ const (
 	maxAnswer  = 65535 // a DNS message
 	maxReply   = 2*maxAnswer + 1<<10
 
-	maxPending  = 512              // requests of one guest that are being answered
-	perSecond   = 500              // requests of one guest
-	burst       = 1000             // that may come at once
-	dialTimeout = 30 * time.Second // of a connection; the guest's own patience is longer
-	askTimeout  = 15 * time.Second
+	maxPending   = 512              // requests of one guest that are being answered
+	perSecond    = 500              // requests of one guest
+	burst        = 1000             // that may come at once
+	dialTimeout  = 30 * time.Second // of a connection; the guest's own patience is longer
+	writeTimeout = 30 * time.Second // of a message; a helper reads at once, unless it was taken over
+	askTimeout   = 15 * time.Second
 )

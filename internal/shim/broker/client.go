@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aegis/internal/netstack"
 	"aegis/internal/wire"
 )
 
@@ -23,6 +24,7 @@ type Client struct {
 	last    uint32
 	waiting map[uint32]chan result
 	over    error
+	arrived chan netstack.Arrival
 }
 
 // result is a reply with its socket.
@@ -34,7 +36,7 @@ type result struct {
 
 // NewClient takes the connection over. Run must run.
 func NewClient(conn *net.UnixConn) *Client {
-	return &Client{conn: conn, waiting: map[uint32]chan result{}}
+	return &Client{conn: conn, waiting: map[uint32]chan result{}, arrived: make(chan netstack.Arrival)}
 }
 
 // Run takes replies until the connection ends, and returns why.
@@ -51,8 +53,26 @@ func (c *Client) Run() error {
 		if rep.Passed {
 			res.conn, res.err = in.socket()
 		}
+		if rep.Join != nil && res.conn != nil {
+			go c.arrive(*rep.Join, res.conn)
+			continue
+		}
 		c.deliver(res)
 	}
+}
+
+// Arrivals are the streams that the server passes.
+func (c *Client) Arrivals() <-chan netstack.Arrival { return c.arrived }
+
+func (c *Client) arrive(j join, conn net.Conn) {
+	done := func(err error) {
+		said := joined{ID: j.ID}
+		if err != nil {
+			said.Error, said.Unanswered = err.Error(), errors.Is(err, context.DeadlineExceeded)
+		}
+		c.write(request{Joined: &said})
+	}
+	c.arrived <- netstack.Arrival{Conn: conn, Port: j.Port, Greeting: j.Greeting, Done: done}
 }
 
 // deliver gives a result to whoever waits, or closes its socket.

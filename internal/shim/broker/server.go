@@ -29,6 +29,8 @@ type Server struct {
 	Dial   func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 	Denied func(network string, why *egress.Denied)
 	Counts func(Counts)
+
+	joins joins
 }
 
 // Serve answers the helper until the connection ends or ctx does; it closes the
@@ -39,6 +41,8 @@ func (s *Server) Serve(ctx context.Context, conn *net.UnixConn) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	defer conn.Close()
 	out := &writer{conn: conn}
+	s.joins.open(out)
+	defer s.joins.close()
 	pending := make(chan struct{}, maxPending)
 	limit := rate.NewLimiter(perSecond, burst)
 	for {
@@ -51,6 +55,10 @@ func (s *Server) Serve(ctx context.Context, conn *net.UnixConn) error {
 		}
 		if req.Counts != nil {
 			s.Counts(*req.Counts)
+			continue
+		}
+		if req.Joined != nil {
+			s.joins.answer(*req.Joined)
 			continue
 		}
 		select {
@@ -182,6 +190,7 @@ type writer struct {
 func (w *writer) reply(rep reply, pass net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	var err error
 	if pass == nil {
 		err = wire.WriteMessage(w.conn, rep, maxReply)
