@@ -196,9 +196,10 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// TestLogsFollow follows a log while its instance writes, stops and starts again.
 func TestLogsFollow(t *testing.T) {
 	h := newHome(t)
-	h.ok("instance", "start", "--name", "tick", "--", "sh", "-c", "i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.2; done")
+	h.ok("instance", "start", "--name", "tick", "--", "sh", "-c", "cat .life 2>/dev/null; echo first > .life; i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.2; done")
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
 	cmd := h.command(ctx, "logs", "tick", "--follow")
@@ -210,17 +211,26 @@ func TestLogsFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen string
-	buf := make([]byte, 4096)
-	for !strings.Contains(seen, "tick 5\n") {
-		n, err := out.Read(buf)
-		if err != nil {
-			t.Fatalf("%v after %q", err, seen)
+	until := func(want string) {
+		t.Helper()
+		for buf := make([]byte, 4096); !strings.Contains(seen, want); {
+			n, err := out.Read(buf)
+			if err != nil {
+				t.Fatalf("%v after %q", err, seen)
+			}
+			seen += string(buf[:n])
 		}
-		seen += string(buf[:n])
 	}
+	until("tick 5\n")
 	if !strings.HasPrefix(seen, "tick 0\ntick 1\n") {
 		t.Errorf("followed %q", seen)
 	}
+	h.ok("instance", "stop", "--time", "0s", "tick")
+	before := len(seen)
+	h.ok("instance", "start", "--name", "tick")
+	until("first\n")
+	until("first\ntick 0\ntick 1\n")
+	t.Logf("followed %d bytes, of them %d of the first life", len(seen), before)
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
 }
