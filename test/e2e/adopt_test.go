@@ -70,6 +70,7 @@ func (h *home) died(name, why string) {
 // TestUpgrade ends the daemon and starts that of another version, which takes over
 // what runs and what is paused, shims of the old version included.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ownCache() // another harness means another initramfs
 	url := h.serve("web", "--pause-after", "never")
@@ -100,6 +101,7 @@ func TestUpgrade(t *testing.T) {
 
 // TestNewerRegistry refuses what a newer Aegis has made, and leaves it as it is.
 func TestNewerRegistry(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("up")
 	h.ok("down")
@@ -114,6 +116,7 @@ func TestNewerRegistry(t *testing.T) {
 // TestReboot kills everything at once and leaves sockets and run directories as a
 // power cut would: all is STOPPED, says why, keeps its port and disk, and starts.
 func TestReboot(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web", "--pause-after", "never")
 	h.ok(words("instance start --name idle -- sleep infinity")...)
@@ -174,6 +177,7 @@ func TestFrozenShims(t *testing.T) {
 // TestRunWithoutRecord leaves a live VM, a dead run and an instance's directory that
 // the registry does not know: all three go.
 func TestRunWithoutRecord(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.serve("web", "--pause-after", "never")
 	h.ok(words("instance start --name other -- true")...) // an empty registry would count as lost
@@ -203,6 +207,7 @@ func TestRunWithoutRecord(t *testing.T) {
 // life whose run directory is gone can be reached by nobody, and ends; an
 // instance whose disk is gone starts with an empty one.
 func TestRecordWithoutDirectory(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web", "--pause-after", "never")
 	h.ok("exec", "web", "--", "sh", "-c", "echo lost > /root/lost && sync")
@@ -232,6 +237,7 @@ func TestRecordWithoutDirectory(t *testing.T) {
 
 // TestLockIsHeld is a home that somebody holds and who does not answer.
 func TestLockIsHeld(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	lock, err := os.Create(filepath.Join(h.dir, "aegisd.lock"))
 	if err != nil {

@@ -25,6 +25,7 @@ const (
 // where set-up cannot make it anew: each start says so and leaves nothing, a
 // connection is told, and all is well when the file is back.
 func TestSpoiledAssets(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	own := h.ownCache()
 	h.onPath(monitor(t), "mkfs.ext4")
@@ -73,6 +74,7 @@ func TestSpoiledAssets(t *testing.T) {
 // TestAlteredAssets boots what has the right size and nothing else of a kernel or an
 // image: the boot fails at once, with the guest's own words where it has any.
 func TestAlteredAssets(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	own := h.ownCache()
 	h.onPath(monitor(t), "mkfs.ext4")
@@ -106,6 +108,7 @@ func TestAlteredAssets(t *testing.T) {
 // TestOtherVersion is a client that meets the daemon of another version: it is told
 // so, and how to change it; down works.
 func TestOtherVersion(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ownCache() // another harness means another initramfs
 	h.ok("up")
@@ -122,6 +125,7 @@ func TestOtherVersion(t *testing.T) {
 // TestLongPath is a home too long for sockets: without XDG_RUNTIME_DIR it is refused,
 // with it all works and status says where they are.
 func TestLongPath(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.move(filepath.Join(h.dir, strings.Repeat("long", 30)))
 	h.set("XDG_RUNTIME_DIR", "")
@@ -151,6 +155,7 @@ func TestLongPath(t *testing.T) {
 // TestFullDisk runs in homes on small disks of their own. Nothing is cut short, and
 // all works again when there is room.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	disk := h.tmpfs("600M")
 	h.move(filepath.Join(disk, "home"))
@@ -228,6 +233,7 @@ func room(t *testing.T, fill string, left int64) {
 // TestWrongConfig is a config.toml with a key that does not exist, and a variable with a
 // value that can't be: both are named.
 func TestWrongConfig(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.config(`pause-after = "10s"`, `frontdoor = "x"`)
 	file := filepath.Join(h.dir, "config.toml")
@@ -248,6 +254,7 @@ func TestWrongConfig(t *testing.T) {
 
 // TestFrontDoorTaken is a warning of status and no failure.
 func TestFrontDoorTaken(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -264,6 +271,7 @@ func TestFrontDoorTaken(t *testing.T) {
 
 // TestUnreadableWorkspace needs an ordinary user: root can read everything.
 func TestUnreadableWorkspace(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	dir := filepath.Join(h.cwd, "locked")
 	if err := os.Mkdir(dir, 0); err != nil {

@@ -44,6 +44,7 @@ func words(line string) []string { return strings.Fields(line) }
 // TestBadInput is what can be wrong in a command, each with its exit status, what,
 // why and hint; and each leaves the machine as it was.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok(words("instance start --name box --expose 80 --pause-after never -- sleep infinity")...)
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -136,6 +137,7 @@ func (h *home) wrongValues(port string) []refusal {
 // TestThingsGo starts an instance again whose workspace or secret has gone
 // meanwhile: it is refused, stays as it was, and starts when both are back.
 func TestThingsGo(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "app", "page"), "kept\n")
 	h.ok(words("secret set KEY --from-file app/page")...)

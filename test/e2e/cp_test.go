@@ -17,6 +17,7 @@ import (
 
 // TestCopy shares one instance, with a workspace, whose user is not root.
 func TestCopy(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	ws := filepath.Join(h.cwd, "ws")
 	if err := os.Mkdir(ws, 0o755); err != nil {

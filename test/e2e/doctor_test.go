@@ -56,6 +56,7 @@ func (h *home) sick(name, detail, fix string) {
 // TestDoctor breaks one prerequisite after the other: doctor fails, names it, and
 // says the command that mends it. It starts no daemon.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	own := h.ownCache()
 	if r := h.run("", "doctor"); r.code != 0 || strings.Contains(r.stdout, "fail") {
@@ -84,6 +85,7 @@ func TestDoctor(t *testing.T) {
 
 // TestStatusAndSetup reads the daemon's own description, and sets up twice what is there.
 func TestStatusAndSetup(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.refuses(refusal{"", 1, `reach the daemon: no daemon answers at ` + h.dir + `/aegisd.sock`, "aegis up", words("status --no-autostart")})
 	h.refuses(refusal{"", 125, `reach the daemon: no daemon answers at ` + h.dir + `/aegisd.sock`, "aegis up", words("--no-autostart run -- true")})

@@ -10,6 +10,7 @@ import (
 // out-of-memory killer takes them and never the workspace's pump, each has a group
 // of its own, and the clock is the processor's, not a count of ticks.
 func TestGuestIsPrepared(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "app", "file"), "")
 	h.ok("instance", "start", "--name", "web", "--workspace", "./app", "--", "sleep", "infinity")

@@ -12,6 +12,7 @@ import (
 
 // TestLeaseFromInside has the instance itself say how long it stays awake.
 func TestLeaseFromInside(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	// Everything is done by the command alone: an exec would keep it awake by itself.
 	const take = `curl -sS --unix-socket /run/aegis.sock -X POST http://aegis/v1/self/lease -d '{"for":"%s","reason":"nightly build"}'; echo; `
@@ -40,6 +41,7 @@ func TestLeaseFromInside(t *testing.T) {
 
 // TestLeaseIsReleasedInside drops a long lease, as a user that is not root.
 func TestLeaseIsReleasedInside(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("instance", "start", "--name", "held", "--pause-after", "2s", "--expose", "8080", "--", "sleep", "infinity")
 	curl := func(args ...string) string {

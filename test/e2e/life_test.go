@@ -23,6 +23,7 @@ func (h *home) serve(name string, flags ...string) string {
 }
 
 func TestIdlePausesAndAConnectionWakes(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web", "--pause-after", "2s")
 	h.page(url, "page of web\n")
@@ -57,6 +58,7 @@ func TestIdlePausesAndAConnectionWakes(t *testing.T) {
 }
 
 func TestIdleStopsAndAConnectionStarts(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web", "--pause-after", "1s", "--stop-after", "2s")
 	h.ok("exec", "web", "--", "sh", "-c", "echo kept > /root/kept")
@@ -77,6 +79,7 @@ func TestIdleStopsAndAConnectionStarts(t *testing.T) {
 }
 
 func TestManyConnectionsOneStart(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web", "--pause-after", "1s", "--stop-after", "1s")
 	h.state("web", "STOPPED", 60*time.Second)
@@ -109,6 +112,7 @@ func TestManyConnectionsOneStart(t *testing.T) {
 }
 
 func TestSilentJobIsNotPaused(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	// an attached run keeps itself awake however silent it is
 	r := h.run("", "run", "--name", "job", "--pause-after", "1s", "--", "sh", "-c", "sleep 6; echo done")
@@ -129,6 +133,7 @@ func TestSilentJobIsNotPaused(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web")
 	h.ok("exec", "web", "--", "sh", "-c", "echo kept > /root/kept")
@@ -167,6 +172,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestCommandsEnd(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("instance", "start", "--name", "seven", "--", "sh", "-c", "exit 7")
 	h.state("seven", "STOPPED", 30*time.Second)
@@ -197,6 +203,7 @@ func (h *home) kill(p process) {
 }
 
 func TestDaemonIsKilled(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web")
 	paused := h.serve("paused")
@@ -221,6 +228,7 @@ func TestDaemonIsKilled(t *testing.T) {
 }
 
 func TestPartsAreKilled(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web")
 	for _, victim := range []string{"vmm", "aegis-shim", "fs"} {
@@ -260,6 +268,7 @@ func (h *home) part(role string) process {
 }
 
 func TestHomesSideBySide(t *testing.T) {
+	t.Parallel()
 	a, b := newHome(t), newHome(t)
 	urlA, urlB := a.serve("web"), b.serve("web")
 	if urlA == urlB {
@@ -271,6 +280,7 @@ func TestHomesSideBySide(t *testing.T) {
 }
 
 func TestDownKeepsEverything(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web")
 	h.ok("down")

@@ -20,6 +20,7 @@ const secretValue = "hunter2-correct-horse-battery-staple"
 
 // TestMainJob is the one command that Aegis is for.
 func TestMainJob(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "app/index.html"), "first\n")
 	if r := h.run(secretValue, "secret", "set", "API_KEY"); r.code != 0 {

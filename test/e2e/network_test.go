@@ -40,6 +40,7 @@ func TestNetwork(t *testing.T) {
 
 // TestNetworkAsUser is the same as a user who may not make an interface or a rule.
 func TestNetworkAsUser(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.online(asUser)
 	h.program("probe.py")

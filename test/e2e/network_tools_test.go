@@ -19,6 +19,7 @@ import (
 // TestNetworkTools runs the package managers that people use, as they are, against
 // servers of the test, which a name server of the test names.
 func TestNetworkTools(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	w := h.online(asRoot)
 	if err := os.MkdirAll(filepath.Join(h.cwd, "app"), 0o755); err != nil {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	// Each has the name of the one before, whose VM is still on its way.
 	run := func(stdin string, args ...string) result {
@@ -65,6 +66,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestInterruptReachesTheProcess(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
@@ -90,6 +92,7 @@ func TestInterruptReachesTheProcess(t *testing.T) {
 }
 
 func TestRunEndsWithItsClient(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("up")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -116,6 +119,7 @@ func TestRunEndsWithItsClient(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("instance", "start", "--name", "box", "--pause-after", "never", "--", "sleep", "infinity")
 	t.Run("streams and codes", func(t *testing.T) {
@@ -176,6 +180,7 @@ func TestExec(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("instance", "start", "--name", "talk", "--", "sh", "-c",
 		`echo out; echo err >&2; i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; printf 'last without newline'`)
@@ -198,6 +203,7 @@ func TestLogs(t *testing.T) {
 
 // TestLogsFollow follows a log while its instance writes, stops and starts again.
 func TestLogsFollow(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("instance", "start", "--name", "tick", "--", "sh", "-c", "cat .life 2>/dev/null; echo first > .life; i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.2; done")
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)

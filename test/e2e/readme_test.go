@@ -12,6 +12,7 @@ import (
 
 // TestReadme runs every command of the README, in its order, as a newcomer would.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "app/index.html"), "page\n")
 	if err := os.Symlink(bin, filepath.Join(h.cwd, "bin")); err != nil {

@@ -8,6 +8,7 @@ import (
 
 // TestReasons provokes the ends that a guest has by itself.
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	for name, c := range map[string]struct {
 		command []string

@@ -48,6 +48,7 @@ func reversed(addr string, data []byte) ([]byte, error) {
 // carries megabytes, also over a pause. Apps see them come from their own loopback: over
 // the guest's network from ports of its own, and where that can't be over the link.
 func TestTCP(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "w/echo.py"), echo)
 	h.ok("instance", "start", "--name", "echo", "--workspace", "./w", "--expose", "7001/tcp", "--expose", "7002/tcp", "--expose", "7003/tcp", "--expose", "7004/tcp",
@@ -98,6 +99,7 @@ func overPause(h *home, addr string) {
 }
 
 func TestFrontDoor(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "w/index.html"), "front\n")
 	h.write(filepath.Join(h.cwd, "w/other/index.html"), "other\n")
@@ -133,6 +135,7 @@ func TestFrontDoor(t *testing.T) {
 
 // TestSlowApp waits for an app that takes its time to listen.
 func TestSlowApp(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.write(filepath.Join(h.cwd, "w/index.html"), "at last\n")
 	h.ok("instance", "start", "--name", "slow", "--workspace", "./w", "--expose", "80",
@@ -146,6 +149,7 @@ func TestSlowApp(t *testing.T) {
 
 // TestWakeThatFails is answered in words, and at once when the command keeps failing.
 func TestWakeThatFails(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.config(`front-door = ""`, `wake-timeout = "4s"`)
 	h.ok("instance", "start", "--name", "mute", "--expose", "80", "--", "sleep", "infinity")

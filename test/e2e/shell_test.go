@@ -12,6 +12,7 @@ import (
 
 // TestShell types into a real shell, through a terminal.
 func TestShell(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.ok("instance", "start", "--name", "box")
 	ctx, cancel := context.WithTimeout(t.Context(), commandTime)

@@ -40,7 +40,7 @@ func (h *home) ownCache() string {
 			return err
 		}
 		switch {
-		case rel == "stage":
+		case rel == "stage", rel == "debian13":
 			return fs.SkipDir
 		case d.IsDir():
 			return os.Mkdir(filepath.Join(own, rel), 0o700)

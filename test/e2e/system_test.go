@@ -13,6 +13,7 @@ import (
 
 // TestSystem prunes beside an instance that runs, and starts it again afterwards.
 func TestSystem(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	own := h.ownCache()
 	h.write(filepath.Join(h.dir, "workspaces", "site", "index.html"), "page of web\n")

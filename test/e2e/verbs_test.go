@@ -18,6 +18,7 @@ import (
 
 // TestVerbs shares two instances between the verbs of a life.
 func TestVerbs(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	url := h.serve("web", "--pause-after", "1s")
 	t.Run("hold keeps awake and release lets it pause", func(t *testing.T) { h.holds("web") })
