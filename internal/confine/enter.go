@@ -78,7 +78,7 @@ func enter(rung Rung, room Room, rest uint32) (Kept, error) {
 		return Kept{}, err
 	}
 	if rung.Landlock() {
-		if err := landlock(room.grants(kept.Dir), true); err != nil {
+		if err := landlock(room.grants(kept.Dir), process); err != nil {
 			return Kept{}, in(stepLandlock, err)
 		}
 	}

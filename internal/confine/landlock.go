@@ -40,22 +40,34 @@ func landlockVersion() (int, error) {
 	return int(v), nil
 }
 
+// holder is whom rules are for.
+type holder int
+
+const (
+	oneThread holder = iota // this thread, which goes on as another program
+	process                 // every thread
+	dialer                  // every thread of one that goes on connecting by TCP
+)
+
 // rights are what a version can check. Threads of one process may have a domain each,
-// and before 6.15 a scope of signals would hold between them too: so only where single.
-func rights(version int, single bool) unix.LandlockRulesetAttr {
+// and before 6.15 a scope of signals would hold between them too: so only for one thread.
+func rights(version int, of holder) unix.LandlockRulesetAttr {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: allFiles}
 	if version < 3 {
 		attr.Handled_access_fs &^= unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	}
 	if version >= 4 {
-		attr.Handled_access_net = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+		attr.Handled_access_net = unix.LANDLOCK_ACCESS_NET_BIND_TCP
+		if of != dialer {
+			attr.Handled_access_net |= unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+		}
 	}
 	if version < 5 {
 		attr.Handled_access_fs &^= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	}
 	if version >= scopesSignals {
 		attr.Scoped = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
-		if single {
+		if of == oneThread {
 			attr.Scoped |= unix.LANDLOCK_SCOPE_SIGNAL
 		}
 	}
@@ -68,13 +80,13 @@ type grant struct {
 	access uint64
 }
 
-// landlock leaves the process, or only this thread, those grants and no others.
-func landlock(grants []grant, everyThread bool) error {
+// landlock leaves the holder those grants and no others.
+func landlock(grants []grant, of holder) error {
 	version, err := landlockVersion()
 	if err != nil {
 		return err
 	}
-	attr := rights(version, !everyThread)
+	attr := rights(version, of)
 	set, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
 	if errno != 0 {
 		return fmt.Errorf("make Landlock's rules: %w", errno)
@@ -85,7 +97,7 @@ func landlock(grants []grant, everyThread bool) error {
 			return err
 		}
 	}
-	if everyThread {
+	if of != oneThread {
 		_, _, errno = syscall.AllThreadsSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0)
 	} else {
 		_, _, errno = unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0)

@@ -58,6 +58,13 @@ func launchMain(word, kind string, rung Rung, aim string) error {
 		defer os.RemoveAll(dir)
 		cmd.Dir = dir
 		return staged(cmd, Stay{Rung: rung, Needs: []Need{{Path: self, Kind: Run}}, Serves: true})
+	case kindShim:
+		dir, err := os.MkdirTemp("", "own")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		cmd.Dir = dir
 	case kindNet:
 		f, err := dialed(aim)
 		if err != nil {
@@ -115,7 +122,7 @@ func probeMain(kind string, rung Rung, aim, detached string) error {
 	switch kind {
 	case kindVMM, kindAPI: // its stage has confined it
 	case kindShim:
-		if err := Seal(); err != nil {
+		if err := Seal(rung, ownReach); err != nil {
 			return err
 		}
 	default:
@@ -126,6 +133,9 @@ func probeMain(kind string, rung Rung, aim, detached string) error {
 	begin()
 	return nil
 }
+
+// ownReach is what a sealed probe opens: what is in its own directory, and a file.
+var ownReach = Reach{Change: []string{"."}, Read: []string{"/etc/hostname", "/nonexistent"}}
 
 // elsewhere gives a function that runs f, on a thread that is there already and is not
 // the caller's: the confinement is for all of them.

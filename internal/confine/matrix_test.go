@@ -66,25 +66,37 @@ func TestMatrixSees(t *testing.T) {
 }
 
 // TestSealed holds that a shim can start nothing any more and has no powers, as root and
-// as an ordinary user, and keeps what it works with.
+// as an ordinary user, and keeps what it works with: with Landlock its own files alone.
 func TestSealed(t *testing.T) {
 	plain(t)
 	program := worldProgram(t)
+	files := []string{"read a file", "write a file", "make a file", "rename a file", "remove a file", "list a directory", "open the root", "leave by ..", "open its status"}
 	for _, uid := range users() {
-		t.Run(fmt.Sprint(uid), func(t *testing.T) {
-			got := launch(t, program, uid, kindShim, Off, aimFor(t, uid))
-			for _, name := range sealedFrom {
-				if got[name] == allowed || got[name] == "" {
-					t.Errorf("%s: %q", name, got[name])
+		for rung, mayFiles := range map[Rung]bool{NoLandlock: true, NoNamespaces: false} {
+			t.Run(fmt.Sprint(rung, "/", uid), func(t *testing.T) {
+				if !mayFiles {
+					reached(t, rung, t.TempDir())
 				}
-			}
-			for _, name := range []string{"read a file", "write a file", "make a file", "rename a file", "remove a file", "TCP", "UDP", "netlink",
-				"unix socket by path", "signal a process", "a pidfd of it"} {
-				if got[name] != allowed {
-					t.Errorf("%s: %q", name, got[name])
+				got := launch(t, program, uid, kindShim, rung, aimFor(t, uid))
+				refused := sealedFrom
+				kept := []string{"make a file in its directory", "TCP", "UDP", "netlink", "unix socket by path", "signal a process", "a pidfd of it"}
+				if mayFiles {
+					kept = append(kept, files...)
+				} else {
+					refused = slices.Concat(refused, files)
 				}
-			}
-		})
+				for _, name := range refused {
+					if got[name] == allowed || got[name] == "" {
+						t.Errorf("%s: %q", name, got[name])
+					}
+				}
+				for _, name := range kept {
+					if got[name] != allowed {
+						t.Errorf("%s: %q", name, got[name])
+					}
+				}
+			})
+		}
 	}
 }
 
@@ -92,7 +104,7 @@ func TestSealed(t *testing.T) {
 var sealedFrom = []string{"trace a process", "read its memory", "compare with it", "a new process", "one by clone3", "one in new namespaces", "new namespaces",
 	"join a namespace", "mount", "mount anew", "take a mount", "chroot", "another user", "another group", "a capability", "a key", "a keyring", "io_uring", "BPF",
 	"perf", "userfaultfd", "the kernel's log", "the clock", "executable memory", "memory made executable", "shared memory", "a message queue",
-	"leave a core", "a program of memory", "a program"}
+	"leave a core", "a program of memory", "a program", "chmod a file", "chown a file"}
 
 // users are those that the tests can be: the one who runs them, and an ordinary one.
 func users() []int {

@@ -39,6 +39,12 @@ type Stay struct {
 	Serves bool
 }
 
+// Reach is what a sealed shim goes on opening by name.
+type Reach struct {
+	Change []string // directories: below them it makes, changes and removes files
+	Read   []string // files, or directories for what is below them; what is missing is left out
+}
+
 // Program is what a program needs to start: its file, and if it names a dynamic linker
 // that and the libraries.
 func Program(path string) []Need {

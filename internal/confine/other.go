@@ -72,7 +72,7 @@ func NoCores() error { return syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rl
 func Private() error { return NoCores() }
 
 // Seal fails.
-func Seal() error { return errLinux }
+func Seal(Rung, Reach) error { return errLinux }
 
 // Stage fails on every rung but Off.
 func Stage(_ *exec.Cmd, s Stay) (func(), error) {

@@ -54,22 +54,38 @@ func here(call, a, b, c uintptr) error {
 	return nil
 }
 
-// The arguments of capset(2). They stay where they are, since drop passes addresses on.
+// The arguments of capset(2). They stay where they are, since their addresses are passed on.
 var (
 	capHeader = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	noCaps    [2]unix.CapUserData
+	killCaps  [2]unix.CapUserData
 )
 
 // drop takes all capabilities, and the way to any by starting programs. call is
 // everywhere, or here for a thread that goes on as another program.
-func drop(call func(call, a, b, c uintptr) error) error {
+func drop(call func(call, a, b, c uintptr) error) error { return keep(call, &noCaps) }
+
+// dropButKill leaves CAP_KILL where there was any: a shim that is root ends processes
+// that it has given other users.
+func dropButKill() error {
+	var now [2]unix.CapUserData
+	if err := unix.Capget(&capHeader, &now[0]); err != nil {
+		return fmt.Errorf("read the capabilities: %w", err)
+	}
+	kill := now[0].Permitted & (1 << unix.CAP_KILL)
+	killCaps[0] = unix.CapUserData{Effective: kill, Permitted: kill}
+	return keep(everywhere, &killCaps)
+}
+
+// keep leaves those capabilities at most.
+func keep(call func(call, a, b, c uintptr) error, caps *[2]unix.CapUserData) error {
 	if err := call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return fmt.Errorf("set no_new_privs: %w", err)
 	}
 	if err := call(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
 		return fmt.Errorf("clear the ambient capabilities: %w", err)
 	}
-	if err := call(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&capHeader)), uintptr(unsafe.Pointer(&noCaps[0])), 0); err != nil {
+	if err := call(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&capHeader)), uintptr(unsafe.Pointer(&caps[0])), 0); err != nil {
 		return fmt.Errorf("drop the capabilities: %w", err)
 	}
 	return nil

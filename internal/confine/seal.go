@@ -3,9 +3,12 @@
 package confine
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"aegis/internal/undo"
 )
 
 // NoCores keeps this process, and all that it starts, from leaving its memory in a core
@@ -36,14 +39,46 @@ func Private() error {
 }
 
 // Seal makes a shim Private, and takes from it, with all its threads and for good, every
-// way to start a program or a process, and what it has no use for. Its sockets and files
-// stay. It is called when the monitor and the helpers run. Built with cgo it fails.
-func Seal() error {
+// way to start a program or a process, and what it has no use for. Its sockets stay, and
+// what it has open; on a rung with Landlock it opens what reach has and nothing else. It is
+// called when the monitor and the helpers run. On an error the process is not confined,
+// or half, and must end. Built with cgo it fails.
+func Seal(rung Rung, reach Reach) error {
 	if err := Private(); err != nil {
 		return err
 	}
-	if err := everywhere(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
+	if err := dropButKill(); err != nil {
+		return err
+	}
+	if rung.Landlock() {
+		if err := reach.only(); err != nil {
+			return err
+		}
 	}
 	return sealed().install(true)
+}
+
+// only keeps this process from all files that are not within reach.
+func (r Reach) only() error {
+	var u undo.Stack
+	defer u.Run()
+	var grants []grant
+	open := func(paths []string, access uint64) error {
+		for _, path := range paths {
+			fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if errors.Is(err, unix.ENOENT) && access == readFiles {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("open %q: %w", path, err)
+			}
+			u.Add(func() { unix.Close(fd) })
+			grants = append(grants, grant{fd, access})
+		}
+		return nil
+	}
+	if err := errors.Join(open(r.Change, changeFiles), open(r.Read, readFiles)); err != nil {
+		return err
+	}
+	return landlock(grants, dialer)
 }

@@ -259,7 +259,7 @@ func (o orders) landlock(numbers []int) error {
 	if o.Serves {
 		grants = append(grants, grant{o.Dir, serves})
 	}
-	return landlock(grants, false)
+	return landlock(grants, oneThread)
 }
 
 func (n Need) attributes() uint64 {

@@ -96,7 +96,7 @@ func tortureMain(word, kind string, rung Rung, detached bool) error {
 	switch kind {
 	case kindVMM:
 	case kindShim:
-		if err := Seal(); err != nil {
+		if err := Seal(rung, ownReach); err != nil {
 			return err
 		}
 	default:

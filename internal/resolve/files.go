@@ -2,8 +2,11 @@ package resolve
 
 import (
 	"bufio"
+	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -42,8 +45,21 @@ func (h *Host) Settings() Conf {
 	return conf
 }
 
+// Files are what a process has to be allowed to read to follow them: the two files, and
+// where one is a link that leads elsewhere, the directory in which it is replaced.
+func (h *Host) Files() []string {
+	var list []string
+	for _, path := range []string{or(h.Conf, confFile), or(h.Hosts, hostsFile)} {
+		list = append(list, path)
+		if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != filepath.Dir(path) {
+			list = append(list, filepath.Dir(real))
+		}
+	}
+	return list
+}
+
 // read gives both files' content, read again when they have changed. A file that
-// can't be read is empty.
+// is not there is empty; one that may not be read any more stays as it was.
 func (h *Host) read() (Conf, map[string][]netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,6 +77,9 @@ func or(given, otherwise string) string {
 
 func (c *cached[T]) refresh(path string, parse func(*bufio.Scanner) T) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return
+	}
 	if err != nil {
 		*c = cached[T]{}
 		return

@@ -94,13 +94,14 @@ func (r *run) attach(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.keep(&r.helper, h)
+		r.keep(&r.helper, "fs", h)
 	}
 	return r.openNetwork(ctx, r.vm)
 }
 
 // keep remembers a helper and begins to look after it.
-func (r *run) keep(as **helper, h *helper) {
+func (r *run) keep(as **helper, name string, h *helper) {
+	r.measure(name, h.cmd.Process.Pid)
 	r.mu.Lock()
 	*as = h
 	r.mu.Unlock()

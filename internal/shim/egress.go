@@ -89,7 +89,7 @@ func (r *run) openNetwork(ctx context.Context, vm vmm.VM) error {
 	if err != nil {
 		return err
 	}
-	r.keep(&r.net, h)
+	r.keep(&r.net, "net", h)
 	server := broker.NewServer(egress.New(rules), &r.network.host)
 	server.Denied = r.denied
 	server.Counts = r.counted

@@ -34,6 +34,9 @@ func (r *run) makeVM(ctx context.Context, backend vmm.Backend, disk *os.File) er
 	} else {
 		err = errNoSnapshots
 	}
+	if err == nil {
+		r.measure("vmm", r.vm.PID())
+	}
 	return err
 }
 

@@ -16,10 +16,15 @@ func cpuTime(int) (time.Duration, error) {
 	return 0, fault.New(fault.Backend, "", "read a process's time", "it is not supported on macOS")
 }
 
-// sizeOf knows only the process.
-func sizeOf(name string, pid int) instance.ProcessSize {
-	return instance.ProcessSize{Name: name, PID: pid}
+// gauge knows only the process.
+type gauge struct {
+	name string
+	pid  int
 }
+
+func newGauge(name string, pid int) gauge { return gauge{name, pid} }
+
+func (g gauge) size() instance.ProcessSize { return instance.ProcessSize{Name: g.name, PID: g.pid} }
 
 // peer is who connected (LOCAL_PEERCRED, LOCAL_PEERPID; sys/un.h).
 func peer(conn *net.UnixConn) (uid, pid int, err error) {

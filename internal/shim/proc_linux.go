@@ -25,15 +25,26 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// sizeOf reads a process's memory from smaps_rollup (proc(5)). What cannot be
-// read is zero.
-func sizeOf(name string, pid int) instance.ProcessSize {
-	size := instance.ProcessSize{Name: name, PID: pid}
-	body, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return size
-	}
-	for line := range bytes.Lines(body) {
+// gauge is the way to a process's memory: its smaps_rollup (proc(5)), opened while that
+// is allowed, or nothing.
+type gauge struct {
+	name   string
+	pid    int
+	rollup *os.File
+}
+
+// newGauge is for a process that already runs its program.
+func newGauge(name string, pid int) gauge {
+	rollup, _ := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid)) // without it sizes are zero
+	return gauge{name, pid, rollup}
+}
+
+// size reads it. What cannot be read is zero.
+func (g gauge) size() instance.ProcessSize {
+	size := instance.ProcessSize{Name: g.name, PID: g.pid}
+	body := make([]byte, 4096)
+	n, _ := g.rollup.ReadAt(body, 0)
+	for line := range bytes.Lines(body[:n]) {
 		field := bytes.Fields(line)
 		if len(field) != 3 || !bytes.Equal(field[2], []byte("kB")) {
 			continue

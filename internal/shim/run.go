@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ type run struct {
 	owner  *instance.Assignment // whose run it is; nil: nobody's
 	helper *helper              // of the workspace
 	net    *helper              // of the network
+	gauges []gauge              // of the run's processes: this one, and what it has started
 	start  startState
 	phases phases
 
@@ -84,8 +86,16 @@ func newRun(launch instance.Launch) *run {
 	return &run{
 		launch: launch, dir: paths.Run{Dir: launch.RunDir}, console: &console{},
 		booted: make(chan struct{}), killed: make(chan struct{}), ended: make(chan struct{}),
-		watchers: map[*news]struct{}{},
+		watchers: map[*news]struct{}{}, gauges: []gauge{newGauge("shim", os.Getpid())},
 	}
+}
+
+// measure remembers a process of the run, which already runs its program.
+func (r *run) measure(name string, pid int) {
+	g := newGauge(name, pid)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gauges = append(r.gauges, g)
 }
 
 // live makes the VM, brings it to where it waits for its start, waits for its end, and

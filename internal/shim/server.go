@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"aegis/internal/fault"
@@ -147,21 +148,17 @@ func (r *run) serveDial(ctx context.Context, conn *net.UnixConn, dial wire.Dial)
 
 // serveStats measures the run's processes.
 func (r *run) serveStats(conn net.Conn) error {
-	stats := instance.RunStats{Memory: []instance.ProcessSize{sizeOf("shim", os.Getpid())}}
+	var stats instance.RunStats
 	if isDone(r.booted) && r.vm != nil {
 		stats.CPU, _ = cpuTime(r.vm.PID())
-		stats.Memory = append(stats.Memory, sizeOf("vmm", r.vm.PID()))
-		r.mu.Lock()
-		fs, net, network := r.helper, r.net, r.network
-		r.mu.Unlock()
-		if fs != nil {
-			stats.Memory = append(stats.Memory, sizeOf("fs", fs.cmd.Process.Pid))
-		}
-		if net != nil {
-			stats.Memory = append(stats.Memory, sizeOf("net", net.cmd.Process.Pid))
-		}
-		stats.Net = network.stats()
 	}
+	r.mu.Lock()
+	gauges, network := slices.Clone(r.gauges), r.network
+	r.mu.Unlock()
+	for _, g := range gauges {
+		stats.Memory = append(stats.Memory, g.size())
+	}
+	stats.Net = network.stats()
 	return answer(conn, reply{Stats: &stats})
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"aegis/client"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestConfined holds that every process that handles a guest's bytes has no power over
@@ -50,12 +52,23 @@ func TestConfined(t *testing.T) {
 	h.gone(groups)
 }
 
-// sealed holds that a shim has its filter, which TestSealed of package confine tries.
+// sealed holds that a shim has its filter, which TestSealed of package confine tries, and
+// of capabilities at most that to end what it has started.
 func sealed(t *testing.T, pid int) {
 	t.Helper()
 	body, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil || !strings.Contains(string(body), "\nSeccomp:\t2\n") || !strings.Contains(string(body), "\nNoNewPrivs:\t1\n") {
-		t.Errorf("the shim is not sealed: %s %v", body, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill := 0
+	if os.Geteuid() == 0 {
+		kill = 1 << unix.CAP_KILL
+	}
+	for _, want := range []string{"Seccomp:\t2", "NoNewPrivs:\t1", "CapInh:\t0000000000000000", "CapAmb:\t0000000000000000",
+		fmt.Sprintf("CapPrm:\t%016x", kill), fmt.Sprintf("CapEff:\t%016x", kill)} {
+		if !strings.Contains(string(body), "\n"+want+"\n") {
+			t.Errorf("the shim has not %q:\n%s", want, body)
+		}
 	}
 }
 
