@@ -51,3 +51,29 @@ func exactly(set func(time.Time) error) error {
 	}
 	return nil
 }
+
+// began is when this process did, by both of the host's clocks.
+var began = time.Now()
+
+// hostSkew is how far the host's wall clock is from its steady one. It changes while the
+// host is suspended, since only the wall clock goes on, and when that is set.
+func hostSkew() time.Duration {
+	now := time.Now()
+	return now.Round(0).Sub(began.Round(0)) - now.Sub(began)
+}
+
+// followClock sets the guest's clock when the host's was moved: a guest counts as the
+// steady clock does, and hears of nothing else. Before the start and during a pause it need not.
+func (r *run) followClock() {
+	skew := r.skew()
+	if (skew - r.followed).Abs() <= clockSlack {
+		return
+	}
+	r.followed = skew
+	r.mu.Lock()
+	runs := r.start == started && !r.paused
+	r.mu.Unlock()
+	if runs {
+		r.setClock()
+	}
+}

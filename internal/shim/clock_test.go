@@ -2,9 +2,12 @@ package shim
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/libp2p/go-yamux/v5"
 
 	"aegis/internal/wire"
 )
@@ -63,4 +66,55 @@ func TestLateIsWhatTheGuestDoesNotExplain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestClockFollowsTheHosts suspends the host: its wall clock is hours ahead of the steady
+// one, by which the guest counts. The guest's is set once, and not while all goes on.
+func TestClockFollowsTheHosts(t *testing.T) {
+	var skew atomic.Int64
+	sets := make(chan time.Time, 8)
+	w := begin(t, script{
+		skew: func() time.Duration { return time.Duration(skew.Load()) },
+		on: map[wire.Op]operation{wire.OpClock: func(_ *scripted, s *yamux.Stream, req wire.Request) {
+			sets <- time.Unix(0, req.Clock.UnixNano)
+			tellHost(s, wire.Reply{})
+		}},
+	}, nil)
+	w.mustStart(false)
+	for len(sets) > 0 { // a start on a busy host
+		<-sets
+	}
+	skew.Store(int64(clockSlack))
+	select {
+	case at := <-sets:
+		t.Errorf("set to %s though the host's clock went on", at)
+	case <-time.After(2 * sampleEvery):
+	}
+	skew.Store(int64(3 * time.Hour))
+	select {
+	case at := <-sets:
+		if off := time.Since(at).Abs(); off > patience {
+			t.Errorf("set to %s, %s from the host's", at, off)
+		}
+	case <-time.After(patience):
+		t.Fatal("it is not set after the host slept")
+	}
+	select {
+	case at := <-sets:
+		t.Errorf("set again to %s", at)
+	case <-time.After(2 * sampleEvery):
+	}
+}
+
+// TestSkewIsOfTheWallClock moves the wall clock alone.
+func TestSkewIsOfTheWallClock(t *testing.T) {
+	if skew := hostSkew().Abs(); skew > time.Hour {
+		t.Fatalf("the skew is %s", skew)
+	}
+	was := began
+	defer func() { began = was }()
+	began = began.Add(-3 * time.Hour) // of both clocks
+	if skew := hostSkew().Abs(); skew > time.Hour {
+		t.Errorf("after three hours it is %s", skew)
+	}
 }

@@ -39,7 +39,8 @@ type script struct {
 	boot func(ctx context.Context, control net.Conn, console io.Writer) error // instead of all
 	on   map[wire.Op]operation
 
-	unready *wire.Error // what a preparation answers
+	unready *wire.Error          // what a preparation answers
+	skew    func() time.Duration // of the host's clocks; nil: they go on
 }
 
 // scripted is one life of a guest.
@@ -153,10 +154,15 @@ type world struct {
 // begin lives a run with that guest.
 func begin(t *testing.T, s script, set func(*instance.Launch)) *world {
 	t.Helper()
-	return beginWith(t, &fake.Backend{Guest: s.guest}, set)
+	return beginAt(t, &fake.Backend{Guest: s.guest}, set, s.skew)
 }
 
 func beginWith(t *testing.T, backend vmm.Backend, set func(*instance.Launch)) *world {
+	t.Helper()
+	return beginAt(t, backend, set, nil)
+}
+
+func beginAt(t *testing.T, backend vmm.Backend, set func(*instance.Launch), skew func() time.Duration) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "shim") // a socket's path is short
 	if err != nil {
@@ -174,6 +180,9 @@ func beginWith(t *testing.T, backend vmm.Backend, set func(*instance.Launch)) *w
 		set(&launch)
 	}
 	w := &world{run: newRun(launch), t: t, over: make(chan struct{})}
+	if skew != nil {
+		w.run.skew = skew
+	}
 	if launch.Assignment != nil {
 		if err := w.take(*launch.Assignment); err != nil {
 			t.Fatal(err)

@@ -45,6 +45,9 @@ type run struct {
 	log     *logs.Writer // under mu for who may come before
 	network *network     // nil: none
 
+	skew     func() time.Duration // hostSkew; a test's own
+	followed time.Duration        // of sample: the skew that the guest's clock is right for
+
 	attaching sync.Mutex // an instance's helpers are being started or stopped
 	finished  bool       // under attaching: none may be started any more
 
@@ -87,6 +90,7 @@ func newRun(launch instance.Launch) *run {
 		launch: launch, dir: paths.Run{Dir: launch.RunDir}, console: &console{},
 		booted: make(chan struct{}), killed: make(chan struct{}), ended: make(chan struct{}),
 		watchers: map[*news]struct{}{}, gauges: []gauge{newGauge("shim", os.Getpid())},
+		skew: hostSkew,
 	}
 }
 

@@ -65,7 +65,8 @@ const (
 	busyShare   = 0.04
 )
 
-// sample reports whenever the guest uses its processors above noise, to its end.
+// sample reports whenever the guest uses its processors above noise, and keeps its
+// clock, to its end.
 func (r *run) sample() {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
@@ -77,6 +78,7 @@ func (r *run) sample() {
 			return
 		case <-ticker.C:
 		}
+		r.followClock()
 		used, err := cpuTime(r.vm.PID())
 		if err != nil {
 			return
