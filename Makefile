@@ -33,8 +33,9 @@ test: ## everything: lint, gates, unit tests and tests on real microVMs
 test-qemu10: deps build assets ## the backend's tests and the main ones with QEMU 10, as root
 	@scripts/debian13 scripts/test-qemu10
 
-bench: deps build assets ## print figures of speed; nothing is asserted
-	@scripts/bench
+bench: deps build assets ## print figures of speed (PARTS: these alone); nothing is asserted
+	@scripts/deps bench
+	@scripts/bench $(PARTS)
 
 faults: deps build assets ## FAULTS (200) random kills of processes that serve and write
 	@AEGIS_FAULTS=$(FAULTS) $(GO) test -v -count=1 -timeout 90m -run '^TestFaults$$' ./test/e2e

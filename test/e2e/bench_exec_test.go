@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -12,28 +13,34 @@ const timedTrue = `for i in {1..10}; do a=${EPOCHREALTIME/./}; /bin/true; b=${EP
 
 // measureExec compares an exec, from the start of aegis to its end, with the same
 // program run by the guest's shell. What aegis itself takes is its version.
-func measureExec(h *home, out *table) {
-	h.ok("instance", "start", "--name", "warm", "--", "sleep", "infinity")
-	for range 5 {
-		h.ok("exec", "warm", "--", "true")
-	}
-	var exec, inside, start series
-	for range 5 {
+func (f fleet) measureExec() {
+	exec, inside := f.series(), f.series()
+	var start series
+	for range max(1, *rounds/10) {
 		for range 10 {
-			exec.took(func() { h.ok("exec", "warm", "--", "true") })
-			start.took(func() { h.ok("version") })
-		}
-		for _, line := range strings.Fields(h.ok("exec", "warm", "--", "bash", "-c", timedTrue)) {
-			us, err := strconv.Atoi(line)
-			if err != nil {
-				h.t.Fatal(err)
+			for _, m := range f.members {
+				m.in(exec).took(func() { m.ok("exec", "web", "--", "true") })
 			}
-			inside = append(inside, time.Duration(us)*time.Microsecond)
+			start.took(func() { f.members[0].ok("version") })
+		}
+		for _, m := range f.members {
+			for _, line := range strings.Fields(m.ok("exec", "web", "--", "bash", "-c", timedTrue)) {
+				us, err := strconv.Atoi(line)
+				if err != nil {
+					m.t.Fatal(err)
+				}
+				*m.in(inside) = append(*m.in(inside), time.Duration(us)*time.Microsecond)
+			}
 		}
 	}
-	out.times("exec -- true", exec)
-	out.times("  true in the guest's shell", inside)
-	out.ratio("exec ÷ true in the guest", float64(exec.at(50)), float64(inside.at(50)))
-	out.add("  exec − true in the guest", ms(exec.at(50)-inside.at(50)), "", "")
-	out.times("  aegis version: the command's own start", start)
+	f.rows("exec -- true", exec)
+	f.rows("true in the guest's shell", inside)
+	for i, origin := range startOrigins {
+		var ratio []cell
+		for c := range exec[i] {
+			ratio = append(ratio, cell{fmt.Sprintf("%.2f", float64(exec[i][c].at(50))/float64(inside[i][c].at(50)))})
+		}
+		f.out.row("  exec ÷ true in the guest: "+origin, "", ratio...)
+	}
+	f.out.times("aegis version: the command's own start", start)
 }

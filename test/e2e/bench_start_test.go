@@ -2,72 +2,96 @@ package e2e
 
 import (
 	"fmt"
+	"testing"
 	"time"
 )
 
-// starters are homes whose starts are made from different things.
-type starters struct {
-	names []string
-	homes []*home
-	pools []int
-}
-
-func newStarters(h *home) starters {
-	s := starters{names: []string{"cold boot", "template", "pool"}, homes: []*home{h, newHome(h.t), newHome(h.t)}, pools: []int{0, 0, 1}}
-	for i, one := range s.homes {
-		if i > 0 {
-			one.stock(s.pools[i])
-		}
-		one.ok("run", "--", "true")
-	}
-	return s
-}
-
-// ready waits until the ith home has what its starts are made from.
-func (s starters) ready(i int) {
-	if i > 0 {
-		s.homes[i].stocked(1, s.pools[i])
-	}
-}
-
-// inTurns measures act n times in each home, after before, and adds a row for each.
-func (s starters) inTurns(out *table, what string, n int, before, act func(*home)) {
-	took := make([]series, len(s.homes))
-	for range n {
-		for i, one := range s.homes {
-			before(one)
-			s.ready(i)
-			took[i].took(func() { act(one) })
-		}
-	}
-	for i, name := range s.names {
-		out.times(fmt.Sprintf("%s: %s", what, name), took[i])
-	}
-	for i, name := range s.names[1:] {
-		out.ratio(name+" ÷ cold boot", float64(took[i+1].at(50)), float64(took[0].at(50)))
-	}
-}
-
-// measureStarts compares starts by what they are made from: of a run from the
-// command's start to its end, of a server from the request to the answer.
+// measureStarts compares what is made by a cold boot, from a template and from the pool,
+// by each monitor, and the same as a process of the host: runs from the command's start
+// to its end, a server from the request to the answer, what such instances do, and what
+// they weigh.
 func measureStarts(h *home, out *table) {
-	s := newStarters(h)
-	nothing := func(*home) {}
-	s.inTurns(out, "run -- true", 30, nothing, func(h *home) { h.ok("run", "--", "true") })
-	s.inTurns(out, "run -- python3 -c pass", 30, nothing, func(h *home) { h.ok("run", "--", "python3", "-c", "pass") })
-	urls := map[*home]string{}
-	for _, one := range s.homes {
-		urls[one] = one.serve("web", "--pause-after", "1s", "--stop-after", "1s")
+	f := newFleet(h, out)
+	host, why := newPlain(h)
+	if why != "" {
+		fmt.Println(why)
 	}
-	stopped := func(h *home) { h.state("web", "STOPPED", time.Minute) }
-	s.inTurns(out, "first answer of http.server from STOPPED", 10, stopped, func(h *home) { h.page(urls[h], "page of web\n") })
-	// One after another, as fast as they come: the pool is filled behind them.
-	fast := s.homes[2]
-	fast.ok("instance", "delete", "--force", "web")
-	s.ready(2)
-	var row series
-	for range 20 {
-		row.took(func() { fast.ok("run", "--", "true") })
+	for _, part := range []struct {
+		name    string
+		measure func(fleet, *plain)
+	}{
+		{"true", func(f fleet, host *plain) { f.measureRuns(host, "true") }},
+		{"python", func(f fleet, host *plain) { f.measureRuns(host, "python3", "-c", "pass") }},
+		{"row", func(f fleet, _ *plain) { f.measureRow() }},
+		{"server", fleet.measureServers},
+		{"idle", fleet.measureIdle},
+	} {
+		h.t.Run(part.name, func(t *testing.T) {
+			began := time.Now()
+			part.measure(f, host)
+			fmt.Printf("measured start/%s in %s\n", part.name, time.Since(began).Round(time.Second))
+		})
 	}
-	out.add("20 runs in a row: first, slowest", ms(row[0]), ms(row.at(100)), "20")
+}
+
+// measureRuns measures runs of a program.
+func (f fleet) measureRuns(host *plain, program ...string) {
+	run := append([]string{"run", "--"}, program...)
+	took := f.each(fmt.Sprintf("run -- %s", program), *rounds, func(*member) { f.rest(0) }, func(m *member) { m.ok(run...) })
+	host.measure(f.out, fmt.Sprint(program), *rounds, took, func() { host.ok(program...) })
+}
+
+// measureRow runs one after another, as fast as they come: the pool is filled behind them.
+func (f fleet) measureRow() {
+	const runs = 20
+	var first, slowest, times []cell
+	for _, m := range f.members {
+		if m.origin != "pool" {
+			continue
+		}
+		f.rest(0)
+		var took series
+		for range runs {
+			took.took(func() { m.ok("run", "--", "true") })
+		}
+		first, slowest = append(first, cell{ms(took[0])}), append(slowest, cell{ms(took.at(100))})
+		times = append(times, cell{fmt.Sprintf("%.2f", float64(took.at(100))/float64(took[0]))})
+	}
+	f.out.row(fmt.Sprintf("%d runs in a row, from the pool: the first", runs), "1", first...)
+	f.out.row("  the slowest", "1", slowest...)
+	f.out.row("  slowest ÷ first", "", times...)
+}
+
+// measureServers measures the first answer of a server that was stopped.
+func (f fleet) measureServers(host *plain) {
+	urls := map[*member]string{}
+	for _, m := range f.members {
+		urls[m] = m.serve("late", "--pause-after", "1s", "--stop-after", "1s")
+	}
+	stopped := func(m *member) { m.state("late", "STOPPED", time.Minute); f.rest(1) }
+	took := f.each("first answer of http.server from STOPPED", *rounds, stopped, func(m *member) { m.page(urls[m], "page of late\n") })
+	host.measure(f.out, "http.server", *rounds, took, host.firstAnswer)
+	for _, m := range f.members {
+		m.ok("instance", "delete", "--force", "late")
+	}
+}
+
+// measureIdle has each member keep one server, and measures execs in it, its wakes, and its
+// memory.
+func (f fleet) measureIdle(*plain) {
+	urls := map[*member]string{}
+	for _, m := range f.members {
+		f.rest(0)
+		urls[m] = m.serve("web", "--pause-after", "never")
+		m.home.origin("web", m.origin)
+		m.fetch(urls[m])
+	}
+	f.rest(1)
+	f.weighIdle("idle")
+	f.measureExec()
+	f.measureWake(urls)
+	f.weighIdle("idle, after execs and wakes")
+	for _, m := range f.members {
+		m.ok("instance", "delete", "--force", "web")
+	}
 }

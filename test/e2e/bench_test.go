@@ -11,8 +11,11 @@ import (
 	"time"
 )
 
-// figures makes TestFigures measure. scripts/bench sets it.
-var figures = flag.Bool("figures", false, "measure speed and memory, and print a table")
+// figures makes TestFigures measure, and rounds is how often. scripts/bench sets them.
+var (
+	figures = flag.Bool("figures", false, "measure speed and memory, and print a table")
+	rounds  = flag.Int("rounds", 30, "how often a start is measured")
+)
 
 // TestFigures measures what docs/performance.md speaks of, with real microVMs. It
 // asserts that things work, and never how long they take. What is compared is
@@ -27,8 +30,6 @@ func TestFigures(t *testing.T) {
 		measure func(*home, *table)
 	}{
 		{"start", measureStarts},
-		{"exec", measureExec},
-		{"wake", measureWake},
 		{"simultaneous wakes", measureManyWakes},
 		{"routed", measureRouted},
 		{"network", measureNetwork},
@@ -46,13 +47,41 @@ func TestFigures(t *testing.T) {
 }
 
 // table holds the figures in the order in which they were measured.
-type table struct{ rows [][4]string }
+type table struct {
+	columns []string // names of those behind the first
+	rows    []row
+}
 
-func (f *table) add(what, p50, p95, n string) { f.rows = append(f.rows, [4]string{what, p50, p95, n}) }
+type row struct {
+	what, n string
+	cells   []cell // by column
+}
 
-// times adds a series of durations, in milliseconds.
-func (f *table) times(what string, s series) {
-	f.add(what, ms(s.at(50)), ms(s.at(95)), fmt.Sprint(len(s)))
+// cell is a p50 and a p95, or one of them, or nothing.
+type cell []string
+
+func (f *table) row(what, n string, cells ...cell) { f.rows = append(f.rows, row{what, n, cells}) }
+
+// add adds a row of the first column, which is of this machine's monitor.
+func (f *table) add(what, p50, p95, n string) { f.row(what, n, cell{p50, p95}) }
+
+// column names one.
+func (f *table) column(i int, name string) {
+	for len(f.columns) <= i {
+		f.columns = append(f.columns, "")
+	}
+	f.columns[i] = name
+}
+
+// times adds series of durations, one a column.
+func (f *table) times(what string, took ...series) {
+	var cells []cell
+	n := 0
+	for _, s := range took {
+		cells = append(cells, cell{ms(s.at(50)), ms(s.at(95))})
+		n = len(s)
+	}
+	f.row(what, fmt.Sprint(n), cells...)
 }
 
 // ratio adds how many times b the value a is.
@@ -63,10 +92,22 @@ func (f *table) ratio(what string, a, b float64) {
 func (f *table) print() {
 	fmt.Printf("\n%s/%s, %d processors\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "what\tp50\tp95\tn")
-	for _, r := range f.rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r[0], r[1], r[2], r[3])
+	fmt.Fprint(w, "what\tn")
+	for i := range max(1, len(f.columns)) {
+		name := ""
+		if i < len(f.columns) {
+			name = f.columns[i] + " "
+		}
+		fmt.Fprintf(w, "\t%sp50\tp95", name)
 	}
+	for _, r := range f.rows {
+		fmt.Fprintf(w, "\n%s\t%s", r.what, r.n)
+		for _, c := range r.cells {
+			c = append(c, "", "")
+			fmt.Fprintf(w, "\t%s\t%s", c[0], c[1])
+		}
+	}
+	fmt.Fprintln(w)
 	w.Flush()
 }
 

@@ -13,25 +13,29 @@ func (h *home) fetch(url string) {
 	}
 }
 
-// measureWake is the first answer on a new connection, with the instance RUNNING
-// and with it PAUSED.
-func measureWake(h *home, out *table) {
-	url := h.serve("web")
-	for range 3 {
-		h.fetch(url)
+// measureWake is the first answer on a new connection, with the instance RUNNING and with
+// it PAUSED.
+func (f fleet) measureWake(urls map[*member]string) {
+	running, paused, exec := f.series(), f.series(), f.series()
+	for range *rounds {
+		for _, m := range f.members {
+			m.in(running).took(func() { m.fetch(urls[m]) })
+			m.ok("instance", "pause", "web")
+			m.in(paused).took(func() { m.fetch(urls[m]) })
+			m.ok("instance", "pause", "web")
+			m.in(exec).took(func() { m.ok("exec", "web", "--", "true") })
+		}
 	}
-	var running, paused, exec series
-	for range 20 {
-		running.took(func() { h.fetch(url) })
-		h.ok("instance", "pause", "web")
-		paused.took(func() { h.fetch(url) })
-		h.ok("instance", "pause", "web")
-		exec.took(func() { h.ok("exec", "web", "--", "true") })
+	f.rows("first answer, RUNNING", running)
+	f.rows("first answer, from PAUSED", paused)
+	for i, origin := range startOrigins {
+		var more []cell
+		for c, s := range paused[i] {
+			more = append(more, cell{ms(s.at(50) - running[i][c].at(50)), ms(s.at(95) - running[i][c].at(95))})
+		}
+		f.out.row("  PAUSED − RUNNING: "+origin, "", more...)
 	}
-	out.times("first answer, RUNNING", running)
-	out.times("first answer, from PAUSED", paused)
-	out.add("  PAUSED − RUNNING", ms(paused.at(50)-running.at(50)), ms(paused.at(95)-running.at(95)), "")
-	out.times("exec -- true, from PAUSED", exec)
+	f.rows("exec -- true, from PAUSED", exec)
 }
 
 // measureManyWakes has 50 clients wake one PAUSED instance, and compares it with
