@@ -240,12 +240,21 @@ func TestPoolSurvives(t *testing.T) {
 	h.stocked(1, 1)
 	waited := h.shims(one)[0]
 	h.kill(waited)
-	h.eventually(time.Minute, "another one waits", func() error {
+	h.eventually(time.Minute, "another one is restored", func() error {
 		if now := h.shims(one, waited); len(now) != 1 {
 			return fmt.Errorf("%v", now)
 		}
 		return nil
 	})
+	warming := h.shims(one, waited)[0]
+	h.kill(warming)
+	h.eventually(10*time.Second, "nothing of it is left", func() error {
+		if len(h.shims(one)) != 0 || len(h.runs()) != 1 {
+			return fmt.Errorf("%v, %v", h.shims(one), h.runs())
+		}
+		return nil
+	})
+	h.ok(words("run -- true")...)
 	h.stocked(1, 1)
 	h.end(syscall.SIGKILL)
 	h.ok("up")

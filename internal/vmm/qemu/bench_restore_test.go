@@ -67,8 +67,8 @@ func rollup(tb testing.TB, pid int, name string) float64 {
 	return float64(kib) / 1024
 }
 
-// template saves a guest that has booted, and gives what its clones are made of.
-func template(tb testing.TB, snaps vmm.Snapshotter) (string, vmm.Config) {
+// toSave is a guest whose template will be in dir.
+func toSave(tb testing.TB, dir string) vmm.Config {
 	tb.Helper()
 	image, initrd := assets(tb)
 	files := make([]*os.File, 3)
@@ -84,9 +84,15 @@ func template(tb testing.TB, snaps vmm.Snapshotter) (string, vmm.Config) {
 		tb.Cleanup(func() { f.Close() })
 		files[i] = f
 	}
-	cfg := vmm.Config{Dir: tb.TempDir(), Kernel: files[0], Initrd: files[1], CPUs: 1, Memory: 512 << 20, Template: tb.TempDir(),
+	return vmm.Config{Dir: tb.TempDir(), Kernel: files[0], Initrd: files[1], CPUs: 1, Memory: 512 << 20, Template: dir,
 		Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, NIC: &vmm.NIC{MAC: []byte{2, 0, 0, 0, 0, 1}, MTU: 1500},
 		Disks: []vmm.Disk{{Serial: "base", File: files[2], ReadOnly: true}, {Serial: "disk"}}, Log: os.Stderr}
+}
+
+// template saves a guest that has booted, and gives what its clones are made of.
+func template(tb testing.TB, snaps vmm.Snapshotter) (string, vmm.Config) {
+	tb.Helper()
+	cfg := toSave(tb, tb.TempDir())
 	vm, err := qemu.New(qemu.TCG).Boot(tb.Context(), cfg)
 	if err != nil {
 		tb.Fatal(err)
