@@ -23,11 +23,11 @@ const (
 
 // pump is the process that carries a workspace's messages: one of its own, since
 // that is two to three times faster than goroutines of this one. It waits at its gate
-// until there is a mount, so that it can be started long before: to begin it takes
-// longer, without KVM, than everything else about a workspace.
+// until its mount has a place, so that both can be made long before: to begin a process
+// takes longer, without KVM, than everything else about a workspace, and to mount comes next.
 type pump struct {
 	pid    int
-	dev    *os.File        // what to mount
+	mount  *os.File        // nowhere yet
 	gate   *os.File        // a byte lets the pump begin, the end of the pipe ends it
 	ended  chan struct{}   // closed when it has ended
 	status unix.WaitStatus // then
@@ -39,9 +39,14 @@ func startPump(r *reaper, channel *os.File) (*pump, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer dev.Close() // the pump has its own
+	mount, err := fuse.Mount(dev)
+	if err != nil {
+		return nil, err
+	}
 	var gate [2]int // raw: the pump reads with a plain system call
 	if err := unix.Pipe2(gate[:], unix.O_CLOEXEC); err != nil {
-		dev.Close()
+		mount.Close()
 		return nil, fmt.Errorf("make the pump's gate: %w", err)
 	}
 	defer unix.Close(gate[0])
@@ -50,7 +55,7 @@ func startPump(r *reaper, channel *os.File) (*pump, error) {
 		Files: []uintptr{0, 1, 2, pumpDev: dev.Fd(), pumpChannel: channel.Fd(), pumpGate: uintptr(gate[0])},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
-	p := &pump{dev: dev, gate: os.NewFile(uintptr(gate[1]), "gate"), ended: make(chan struct{})}
+	p := &pump{mount: mount, gate: os.NewFile(uintptr(gate[1]), "gate"), ended: make(chan struct{})}
 	var exit <-chan unix.WaitStatus
 	p.pid, exit, err = r.start(func() (int, error) {
 		return syscall.ForkExec("/proc/self/exe", []string{pumpName}, attr)
@@ -66,17 +71,17 @@ func startPump(r *reaper, channel *os.File) (*pump, error) {
 	return p, nil
 }
 
-// begin lets it carry messages, once its device is mounted.
+// begin lets it carry messages, once its mount has a place.
 func (p *pump) begin() error {
 	_, err := p.gate.Write([]byte{1})
 	p.forget()
 	return err
 }
 
-// forget closes our ends; the pump has its own. One that waits at its gate ends.
+// forget closes our ends. A pump that waits at its gate ends, and a mount without a place.
 func (p *pump) forget() {
 	p.gate.Close()
-	p.dev.Close()
+	p.mount.Close()
 }
 
 // end waits for the end of a pump whose mount or gate is gone.

@@ -23,13 +23,13 @@ type workspace struct {
 	pretend io.Closer     // in a rehearsal, the end in the host's place
 }
 
-// mountWorkspace mounts and lets the pump begin.
+// mountWorkspace gives the pump's mount its place, and lets the pump begin.
 func mountWorkspace(p *pump, readOnly bool) (*workspace, error) {
 	if err := os.MkdirAll(workspaceDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make %q: %w", workspaceDir, err)
 	}
-	if err := fuse.Mount(p.dev, workspaceDir, readOnly); err != nil {
-		return nil, fmt.Errorf("mount the workspace: %w", err)
+	if err := fuse.Attach(p.mount, workspaceDir, readOnly); err != nil {
+		return nil, err
 	}
 	if err := p.begin(); err != nil {
 		return nil, fmt.Errorf("begin the workspace's pump: %w", err)
@@ -89,7 +89,7 @@ func (m *vm) share(asked *wire.Workspace, rehearsal bool) (err error) {
 	return nil
 }
 
-// station starts the pump of the instance's workspace ahead of its mount, once.
+// station mounts the instance's workspace, with its pump, ahead of its place, once.
 func (m *vm) station() error {
 	if m.spare != nil {
 		return nil

@@ -88,8 +88,13 @@ func mountOn(t *testing.T, host, guest string, opts workspace.Options) {
 		t.Fatal(err)
 	}
 	device, err := fuse.Open()
+	var mount *os.File
 	if err == nil {
-		err = fuse.Mount(device, guest, opts.ReadOnly)
+		mount, err = fuse.Mount(device)
+	}
+	if err == nil {
+		err = fuse.Attach(mount, guest, opts.ReadOnly)
+		mount.Close()
 	}
 	if err != nil {
 		root.Close()
