@@ -46,10 +46,10 @@ func Reopen(ctx context.Context, channel net.Conn) (*Link, error) {
 	})
 }
 
-// Mount has the guest mount the disk that a later Start names, and all that needs nothing
-// else of an instance. Then the disk stays as it is until Start, or Unmount.
-func (l *Link) Mount(ctx context.Context, root wire.Root) error {
-	_, err := l.simple(ctx, "mount the disk ahead", wire.Request{Op: wire.OpMount, Mount: &root})
+// Mount has the guest mount the disk that a later Start names, and do all that needs
+// nothing of an instance. Then the disk stays as it is until Start, or Unmount.
+func (l *Link) Mount(ctx context.Context, ahead wire.Ahead) error {
+	_, err := l.simple(ctx, "mount the disk ahead", wire.Request{Op: wire.OpMount, Mount: &ahead})
 	return err
 }
 

@@ -70,7 +70,7 @@ func TestRehearsals(t *testing.T) {
 	}
 	root := b.startOf(wire.Process{}).Root
 	for range 2 {
-		if err := errors.Join(b.link.Mount(t.Context(), root), b.link.Unmount(t.Context())); err != nil {
+		if err := errors.Join(b.link.Mount(t.Context(), wire.Ahead{Root: root}), b.link.Unmount(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		clean(t, disk)
@@ -78,7 +78,7 @@ func TestRehearsals(t *testing.T) {
 	if err := b.link.Unmount(t.Context()); err == nil {
 		t.Error("a disk was unmounted that was not mounted")
 	}
-	if err := b.link.Mount(t.Context(), root); err != nil {
+	if err := b.link.Mount(t.Context(), wire.Ahead{Root: root, Programs: warming}); err != nil {
 		t.Fatal(err)
 	}
 	b.serveWorkspace(t)

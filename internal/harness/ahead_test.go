@@ -4,6 +4,8 @@ package harness
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,7 +18,7 @@ import (
 func TestMountComesBeforeTheStart(t *testing.T) {
 	link, _ := linked(t)
 	for range 2 {
-		if err := errors.Join(link.Mount(t.Context(), wire.Root{}), link.Unmount(t.Context())); err != nil {
+		if err := errors.Join(link.Mount(t.Context(), wire.Ahead{}), link.Unmount(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -25,7 +27,7 @@ func TestMountComesBeforeTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	collect(t, p, nil)
-	for what, err := range map[string]error{"mount": link.Mount(t.Context(), wire.Root{}), "unmount": link.Unmount(t.Context())} {
+	for what, err := range map[string]error{"mount": link.Mount(t.Context(), wire.Ahead{}), "unmount": link.Unmount(t.Context())} {
 		if !fault.Is(err, fault.WrongState) {
 			t.Errorf("%s after the start: %v", what, err)
 		}
@@ -48,6 +50,47 @@ func TestDisksMountedAhead(t *testing.T) {
 		ahead, err := m.settle(c.root, c.rehearsal)
 		if c.why == "" && (err != nil || !ahead || m.root != nil) || c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestProgramsRunAhead runs them one after another, whatever becomes of them.
+func TestProgramsRunAhead(t *testing.T) {
+	link, _ := linked(t)
+	file := filepath.Join(t.TempDir(), "file")
+	programs := [][]string{{"aegis-has-no-such-program"}, {"false"}, {"sh", "-c", "pwd >> " + file}, {"sh", "-c", "echo $PYTHONDONTWRITEBYTECODE >> " + file}}
+	if err := link.Mount(t.Context(), wire.Ahead{Programs: programs}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "/\n1\n" {
+		t.Errorf("they wrote %q, %v", text, err)
+	}
+}
+
+// TestNetworksAlike holds which network may be taken over that was joined ahead.
+func TestNetworksAlike(t *testing.T) {
+	one := wire.Network{MAC: "02:00:00:00:00:01", MTU: 1500, Addresses: []string{"10.0.0.2/24"}, Gateways: []string{"10.0.0.1"}, Servers: []string{"10.0.0.1"}}
+	with := func(change func(*wire.Network)) *wire.Network {
+		n := one
+		change(&n)
+		return &n
+	}
+	for name, c := range map[string]struct {
+		ahead, start *wire.Network
+		want         bool
+	}{
+		"the same":      {&one, with(func(*wire.Network) {}), true},
+		"own address":   {&one, with(func(n *wire.Network) { n.MAC = "02:00:00:00:00:02" }), true},
+		"streams":       {&one, with(func(n *wire.Network) { n.Ingress = &wire.Ingress{Ports: []uint16{80}} }), true},
+		"more":          {&one, with(func(n *wire.Network) { n.Addresses = append(n.Addresses, "fd00::2/64") }), false},
+		"another MTU":   {&one, with(func(n *wire.Network) { n.MTU = 9000 }), false},
+		"other servers": {&one, with(func(n *wire.Network) { n.Servers = nil }), false},
+		"a TAP":         {with(func(n *wire.Network) { n.TAP = true }), with(func(n *wire.Network) { n.TAP = true }), false},
+		"none":          {&one, nil, false},
+		"none ahead":    {nil, &one, false},
+	} {
+		if got := alike(c.ahead, c.start); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

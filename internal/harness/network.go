@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -57,8 +58,15 @@ func (m *vm) drive(n *wire.Network) error {
 	return nil
 }
 
-// join makes the network device and sets it up, before the root is switched.
+// join makes the network device and sets it up, before the root is switched. Of one that
+// was joined ahead it changes what is the instance's own.
 func (m *vm) join(n *wire.Network) error {
+	if alike(m.network, n) {
+		return m.adopt(n)
+	}
+	if err := m.leave(); err != nil {
+		return err
+	}
 	if n == nil {
 		return nil
 	}
@@ -87,14 +95,67 @@ func (m *vm) join(n *wire.Network) error {
 	if err := setUp(index, n); err != nil {
 		return err
 	}
-	if n.Ingress != nil {
-		if err := openIngress(index, n); err != nil {
-			say("network: %v", err)
-		} else {
-			m.ingress = true
+	m.open(index, n)
+	return nil
+}
+
+// open lets the host's streams in, if there are any.
+func (m *vm) open(index int, n *wire.Network) {
+	if n.Ingress == nil {
+		return
+	}
+	if err := openIngress(index, n); err != nil {
+		say("network: %v", err)
+		return
+	}
+	m.ingress = true
+}
+
+// alike reports whether two networks differ in nothing but the hardware address and what
+// is let in. One of a TAP is like no other: it is joined once.
+func alike(a, b *wire.Network) bool {
+	if a == nil || b == nil || a.TAP || b.TAP {
+		return false
+	}
+	same := *a
+	same.MAC, same.Ingress = b.MAC, b.Ingress
+	return reflect.DeepEqual(&same, b)
+}
+
+// adopt gives the device that was joined ahead the instance's address.
+func (m *vm) adopt(n *wire.Network) error {
+	mac, err := hardwareAddress(n)
+	if err != nil {
+		return err
+	}
+	index, err := findDevice(device, bootWait)
+	if err != nil {
+		return err
+	}
+	nl, err := openNetlink()
+	if err != nil {
+		return err
+	}
+	defer nl.close()
+	if m.network.Ingress != nil {
+		if err := nl.letOut(m.network.Ingress); err != nil {
+			return err
 		}
 	}
+	if err := nl.change(index, 0, 0, attr(unix.IFLA_ADDRESS, mac)); err != nil {
+		return fmt.Errorf("give device %q its address: %w", device, err)
+	}
+	m.network = n
+	m.open(index, n)
 	return nil
+}
+
+func hardwareAddress(n *wire.Network) (net.HardwareAddr, error) {
+	mac, err := net.ParseMAC(n.MAC)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "", "", "hardware address %.40q is none", n.MAC)
+	}
+	return mac, nil
 }
 
 // openIngress lets the host's streams in.
@@ -144,9 +205,9 @@ func findDevice(name string, wait time.Duration) (int, error) {
 
 // setUp gives the device its addresses and routes.
 func setUp(index int, n *wire.Network) error {
-	mac, err := net.ParseMAC(n.MAC)
+	mac, err := hardwareAddress(n)
 	if err != nil {
-		return fault.New(fault.Invalid, "", "", "hardware address %.40q is none", n.MAC)
+		return err
 	}
 	for key, value := range map[string]string{"accept_ra": "0", "addr_gen_mode": "1"} { // what speaks unasked
 		os.WriteFile("/proc/sys/net/ipv6/conf/"+device+"/"+key, []byte(value), 0)

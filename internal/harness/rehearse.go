@@ -67,7 +67,7 @@ func (s *server) prepare(p wire.Prepare) error {
 			Seed: p.Seed, Clock: wire.Clock{UnixNano: time.Now().UnixNano()},
 			Hostname: "localhost", MachineID: strings.Repeat("0", 32),
 			Root:    wire.Root{Base: p.Base, BaseType: p.BaseType},
-			BaseEnv: map[string]string{"PYTHONDONTWRITEBYTECODE": "1"},
+			BaseEnv: warmEnv,
 			Main:    wire.Process{ID: wire.MainID, Args: args, Dir: workspaceDir}, Workspace: &wire.Workspace{},
 		})
 		if err != nil {
@@ -85,12 +85,34 @@ func (s *server) warm(start wire.Start) error {
 	if err != nil {
 		return err
 	}
+	s.perform(start.Main, with)
+	return s.strike()
+}
+
+// perform runs a program that nobody follows, to its end.
+func (s *server) perform(p wire.Process, with settings) {
 	out := &nowhere{closed: make(chan struct{})}
 	late := time.AfterFunc(programTime, out.close)
-	s.run(out, start.Main, with, nil)
+	s.run(out, p, with, nil)
 	late.Stop()
 	out.close()
-	return s.strike()
+}
+
+// warmEnv keeps what is run for nobody from writing.
+var warmEnv = map[string]string{"PYTHONDONTWRITEBYTECODE": "1"}
+
+// mount has the machine do what can be done ahead, and runs programs over that: then
+// their files have been looked up where they will be.
+func (s *server) mount(m wire.Ahead) error {
+	groups, err := s.machine.mount(m)
+	if err != nil {
+		return err
+	}
+	s.spawner.cgroups = groups
+	for _, args := range m.Programs {
+		s.perform(wire.Process{ID: wire.MainID, Args: args, Dir: "/"}, settings{hostname: "localhost", env: warmEnv})
+	}
+	return nil
 }
 
 // strike ends a rehearsal.

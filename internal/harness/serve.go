@@ -27,8 +27,8 @@ const (
 type machine interface {
 	// prepare does what a start needs and no instance shapes.
 	prepare(wire.Prepare) error
-	// mount does the part of become that needs a disk and no instance; unmount undoes it.
-	mount(wire.Root) error
+	// mount does the part of become that needs no instance; unmount lets go of its disk.
+	mount(wire.Ahead) (*cgroups, error)
 	unmount() error
 	// become gives the VM its identity, disks and workspace; mark ends a stage. After
 	// one that failed the VM is of no use.
@@ -135,7 +135,7 @@ func (s *server) dispatch(stream *yamux.Stream, req wire.Request) error {
 	case req.Op == wire.OpRehearse && req.Start != nil:
 		return s.rehearse(stream, *req.Start)
 	case req.Op == wire.OpMount && req.Mount != nil:
-		return s.ahead(stream, func() error { return s.machine.mount(*req.Mount) })
+		return s.ahead(stream, func() error { return s.mount(*req.Mount) })
 	case req.Op == wire.OpUnmount:
 		return s.ahead(stream, s.machine.unmount)
 	case req.Op == wire.OpClock && req.Clock != nil:

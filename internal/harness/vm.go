@@ -113,35 +113,43 @@ func (m *vm) enter() error {
 
 // mount is done ahead of the start, and writes what that will write again: then the
 // files are there, and what it takes to make them is done.
-func (m *vm) mount(root wire.Root) error {
+func (m *vm) mount(ahead wire.Ahead) (*cgroups, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.root != nil {
-		return fault.New(fault.WrongState, "", "", "a disk is mounted")
+		return nil, fault.New(fault.WrongState, "", "", "a disk is mounted")
 	}
-	if err := m.lay(root.Base, root.BaseType); err != nil {
-		return err
+	if err := m.lay(ahead.Root.Base, ahead.Root.BaseType); err != nil {
+		return nil, err
 	}
-	if err := m.attach(root); err != nil {
-		return err
+	if err := m.attach(ahead.Root); err != nil {
+		return nil, err
+	}
+	if err := m.join(ahead.Network); err != nil {
+		return nil, err
 	}
 	if err := m.enter(); err != nil {
-		return err
+		return nil, err
 	}
-	m.root = &root
+	m.root = &ahead.Root
 	m.made = os.Mkdir(workspaceDir, 0o755) == nil
-	return writeEtc("/etc", etcFiles("localhost", strings.Repeat("0", 32), nil))
+	return m.groups, writeEtc("/etc", etcFiles("localhost", strings.Repeat("0", 32), ahead.Network))
 }
 
-// unmount undoes mount.
+// unmount undoes mount, but for the network.
 func (m *vm) unmount() error {
 	m.mu.Lock()
-	mounted := m.root != nil
+	mounted, joined := m.root != nil, m.network
+	m.network = nil
 	m.mu.Unlock()
 	if !mounted {
 		return fault.New(fault.WrongState, "", "", "no disk is mounted")
 	}
-	return m.undo()
+	if err := m.undo(); err != nil {
+		return err
+	}
+	m.network = joined
+	return nil
 }
 
 // identify makes this machine unlike any other, before anything else happens.

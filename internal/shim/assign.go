@@ -74,7 +74,15 @@ func (r *run) mount(ctx context.Context) error {
 		return err
 	}
 	r.diskSize = size
-	return r.link.Mount(ctx, wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType, Disk: instance.SerialDisk, Size: size})
+	ahead := wire.Ahead{
+		Root:     wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType, Disk: instance.SerialDisk, Size: size},
+		Programs: r.launch.Programs,
+	}
+	if r.nic {
+		ahead.Network = r.machineNetwork()
+		ahead.Network.Ingress = nil
+	}
+	return r.link.Mount(ctx, ahead)
 }
 
 // attach starts the instance's helpers.

@@ -13,6 +13,7 @@ import (
 	"aegis/internal/fault"
 	"aegis/internal/guest"
 	"aegis/internal/instance"
+	"aegis/internal/shim/broker"
 	"aegis/internal/vmm"
 	"aegis/internal/wire"
 )
@@ -164,7 +165,7 @@ func (r *run) machineNetwork() *wire.Network {
 	if !r.launch.NIC {
 		return nil
 	}
-	n := network{mac: machineMAC, ipv6: true, ports: []uint16{80}}
+	n := network{mac: machineMAC, ipv6: broker.HasIPv6(), ports: []uint16{80}}
 	return n.guest(r.nic)
 }
 

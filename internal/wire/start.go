@@ -35,6 +35,14 @@ type Root struct {
 	BaseType string `json:"base_type"`      // "ext4" or "erofs"
 }
 
+// Ahead is what of a start can be done before it is known whose it will be. A Start that
+// names another root is refused; of the network only what differs is done again.
+type Ahead struct {
+	Root     Root       `json:"root"`
+	Network  *Network   `json:"network,omitempty"`
+	Programs [][]string `json:"programs,omitempty"` // each is run; they must write nothing
+}
+
 // Workspace is served over the fs channel as raw FUSE messages (linux/fuse.h). In a
 // rehearsal it is an empty directory, which the guest itself serves.
 type Workspace struct {

@@ -80,8 +80,8 @@ type Op string
 const (
 	OpStart    Op = "start"    // make this VM the instance and run its command; once
 	OpRehearse Op = "rehearse" // do as start to the end of the command, and undo it; before the start
-	OpMount    Op = "mount"    // mount the disk that the start will name, ahead of it
-	OpUnmount  Op = "unmount"  // undo mount: the disk is not in use any more
+	OpMount    Op = "mount"    // do what of the start can be done ahead of it
+	OpUnmount  Op = "unmount"  // the disk of mount is not in use any more
 	OpExec     Op = "exec"     // run one more process
 	OpDial     Op = "dial"     // connect to a TCP port of the guest's loopback
 	OpStats    Op = "stats"    // read counters
@@ -97,7 +97,7 @@ const (
 type Request struct {
 	Op       Op        `json:"op"`
 	Start    *Start    `json:"start,omitempty"` // of start and rehearse
-	Mount    *Root     `json:"mount,omitempty"`
+	Mount    *Ahead    `json:"mount,omitempty"`
 	Exec     *Process  `json:"exec,omitempty"`
 	Dial     *Dial     `json:"dial,omitempty"`
 	Shutdown *Shutdown `json:"shutdown,omitempty"`
