@@ -102,22 +102,22 @@ func TestLeases(t *testing.T) {
 	p := New(rules(t, ModePublic, []string{"api.example.com"}, nil))
 	now := time.Unix(1e9, 0)
 	public, private := netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("10.0.0.1")
-	if p.Address(public, nil, now) == nil {
+	if p.Address(public, false, now) == nil {
 		t.Error("an address without a lease is reached")
 	}
 	p.Resolved([]netip.Addr{public, private}, 5*time.Minute, now)
-	if err := p.Address(public, nil, now.Add(299*time.Second)); err != nil {
+	if err := p.Address(public, false, now.Add(299*time.Second)); err != nil {
 		t.Error(err)
 	}
-	if p.Address(public, nil, now.Add(300*time.Second)) == nil {
+	if p.Address(public, false, now.Add(300*time.Second)) == nil {
 		t.Error("a lease is longer than its TTL")
 	}
-	if p.Address(private, nil, now) == nil {
+	if p.Address(private, false, now) == nil {
 		t.Error("a name opens a private address")
 	}
 	p.Resolved([]netip.Addr{public}, 0, now)
 	p.Resolved([]netip.Addr{netip.MustParseAddr("9.9.9.9")}, 1000*time.Hour, now)
-	if p.Address(netip.MustParseAddr("9.9.9.9"), nil, now.Add(maxLease)) == nil {
+	if p.Address(netip.MustParseAddr("9.9.9.9"), false, now.Add(maxLease)) == nil {
 		t.Error("a lease has no end")
 	}
 	for i := range 3 * maxLeases {
@@ -133,19 +133,19 @@ func TestOwnAddressesAndRanges(t *testing.T) {
 	for _, mode := range []string{ModePublic, ModeLAN} {
 		p := New(rules(t, mode, nil, nil))
 		var d *Denied
-		if err := p.Address(own, []netip.Addr{own}, time.Now()); !errors.As(err, &d) || d.Class != Own {
+		if err := p.Address(own, true, time.Now()); !errors.As(err, &d) || d.Class != Own {
 			t.Errorf("%s: %v", mode, err)
 		}
-		if err := p.Address(own, nil, time.Now()); err != nil {
+		if err := p.Address(own, false, time.Now()); err != nil {
 			t.Errorf("%s: %v", mode, err)
 		}
 	}
 	listed := New(rules(t, ModePublic, nil, []string{"10.1.0.0/16", "0.0.0.0/0", "::/0"}))
-	if err := listed.Address(netip.MustParseAddr("10.1.2.3"), nil, time.Now()); err != nil {
+	if err := listed.Address(netip.MustParseAddr("10.1.2.3"), false, time.Now()); err != nil {
 		t.Error(err)
 	}
 	for _, addr := range []string{"127.0.0.1", "169.254.169.254", "169.254.0.1", "::1", "64:ff9b::a00:1", "224.0.0.1", "::ffff:10.1.2.3"} {
-		if listed.Address(netip.MustParseAddr(addr), nil, time.Now()) == nil {
+		if listed.Address(netip.MustParseAddr(addr), false, time.Now()) == nil {
 			t.Errorf("a range opens %s", addr)
 		}
 	}
@@ -163,7 +163,7 @@ func FuzzClassify(f *testing.F) {
 		}
 		u := a.Unmap()
 		local := u.IsPrivate() || u.IsLoopback() || u.IsLinkLocalUnicast() || u.IsMulticast() || u.IsUnspecified() || a.Is4In6() || !u.IsGlobalUnicast()
-		if local && open.Address(a, nil, time.Time{}) == nil {
+		if local && open.Address(a, false, time.Time{}) == nil {
 			t.Errorf("%s is reached", a)
 		}
 	})

@@ -35,11 +35,11 @@ func New(rules Rules) *Policy { return &Policy{rules: rules} }
 // what only it may, is among them.
 var never = []Class{Loopback, Metadata, LinkLocal, Multicast, Translated, Own}
 
-// Address decides about an address that is about to be dialled; own are the
-// host's addresses at this moment. It returns nil or a *Denied.
-func (p *Policy) Address(to netip.Addr, own []netip.Addr, now time.Time) error {
+// Address decides about an address that is about to be dialled; own says that it is
+// the host's at this moment. It returns nil or a *Denied.
+func (p *Policy) Address(to netip.Addr, own bool, now time.Time) error {
 	class := Classify(to)
-	if slices.Contains(own, to) {
+	if own {
 		class = Own
 	}
 	deny := func(why string) error { return &Denied{to.String(), class, why} }

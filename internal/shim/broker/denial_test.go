@@ -98,7 +98,7 @@ func begin(t testing.TB, w *world, mode string, hosts, cidrs []string) *Client {
 	}
 	ours, theirs := sockets(t)
 	w.server = &Server{Policy: egress.New(rules), Lookup: w.lookup, Dial: w.dial,
-		Own: func() ([]netip.Addr, error) { return w.own, nil },
+		Own: func(to netip.Addr) (bool, error) { return slices.Contains(w.own, to), nil },
 		Denied: func(network string, why *egress.Denied) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -311,7 +311,7 @@ func FuzzServer(f *testing.F) {
 		ours, theirs := sockets(t)
 		w := &world{}
 		s := &Server{Policy: egress.New(egress.Rules{Mode: egress.ModePublic}), Lookup: w.lookup, Dial: w.dial,
-			Own:    func() ([]netip.Addr, error) { return nil, nil },
+			Own:    func(netip.Addr) (bool, error) { return false, nil },
 			Denied: func(string, *egress.Denied) {}, Counts: func(Counts) {}}
 		done := make(chan struct{})
 		go func() { s.Serve(t.Context(), ours); close(done) }()

@@ -17,23 +17,6 @@ func NewServer(policy *egress.Policy, host *resolve.Host) *Server {
 	return &Server{Policy: policy, Lookup: host.Lookup, Own: own, Dial: dialHost}
 }
 
-// own lists the addresses of the host's interfaces.
-func own() ([]netip.Addr, error) {
-	nets, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, err
-	}
-	var out []netip.Addr
-	for _, n := range nets {
-		if p, ok := n.(*net.IPNet); ok {
-			if a, ok := netip.AddrFromSlice(p.IP); ok {
-				out = append(out, a.Unmap())
-			}
-		}
-	}
-	return out, nil
-}
-
 // dialHost makes a connected socket. Keep-alive is the guest's affair.
 func dialHost(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
 	if network == "icmp" {

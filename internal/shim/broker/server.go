@@ -25,7 +25,7 @@ import (
 type Server struct {
 	Policy *egress.Policy
 	Lookup func(ctx context.Context, name string, qtype dnsmessage.Type) (resolve.Answer, error)
-	Own    func() ([]netip.Addr, error) // the host's addresses, now
+	Own    func(to netip.Addr) (bool, error) // it is the host's own address, now
 	Dial   func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 	Denied func(network string, why *egress.Denied)
 	Counts func(Counts)
@@ -122,9 +122,9 @@ func (s *Server) dial(ctx context.Context, d dial) (net.Conn, error) {
 }
 
 func (s *Server) decide(d dial) error {
-	own, err := s.Own()
+	own, err := s.Own(d.To.Addr())
 	if err != nil {
-		return fmt.Errorf("list the host's addresses: %w", err) // and so not allowed
+		return fmt.Errorf("ask whether the address is the host's: %w", err) // and so not allowed
 	}
 	if err := s.Policy.Address(d.To.Addr(), own, time.Now()); err != nil {
 		return aim(err, d)
