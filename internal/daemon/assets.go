@@ -135,7 +135,7 @@ func (a *assets) Files(ctx context.Context, backend, ref string) (engine.Files, 
 	if err != nil {
 		return engine.Files{}, err
 	}
-	k, err := kernel.Open(a.home.Kernels())
+	k, err := kernel.Open(a.home.Kernels(), runtime.GOARCH)
 	if err != nil {
 		return engine.Files{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 
 	"aegis/client"
@@ -136,7 +137,7 @@ func checkPrograms() client.Check {
 }
 
 func checkKernel(home paths.Home) client.Check {
-	k, err := kernel.Open(home.Kernels())
+	k, err := kernel.Open(home.Kernels(), runtime.GOARCH)
 	if err == nil {
 		err = k.Verify()
 	}

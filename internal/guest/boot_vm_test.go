@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func assets(t *testing.T) (kernel.Kernel, image.Image) {
 	if err := qemu.New(qemu.TCG).Probe(t.Context()); err != nil {
 		t.Skip("pending: " + err.Error())
 	}
-	k, err := kernel.Open(home.Kernels())
+	k, err := kernel.Open(home.Kernels(), runtime.GOARCH)
 	if err != nil {
 		t.Skip("pending: " + err.Error())
 	}

@@ -27,9 +27,10 @@ const stageAge = time.Hour
 // Ensure gives the kernel of an architecture (as GOARCH), and makes it when it
 // is missing or damaged: Debian's package, fetched and checked by apt, unpacked
 // and never installed. It works as an ordinary user. report gets a line for each
-// slow step; it may be nil. A fault.AssetMissing says what apt lacks.
+// slow step; it may be nil. A fault.AssetMissing says what apt lacks. Kernels of
+// several architectures lie beside each other.
 func Ensure(ctx context.Context, dir, arch string, report func(msg string)) (Kernel, error) {
-	if k, err := Open(dir); err == nil && k.Arch == arch && k.Verify() == nil {
+	if k, err := Open(dir, arch); err == nil && k.Verify() == nil {
 		return k, nil
 	}
 	if report == nil {
@@ -48,12 +49,7 @@ func Ensure(ctx context.Context, dir, arch string, report func(msg string)) (Ker
 	u.Add(func() { os.RemoveAll(stage) })
 
 	report("asking apt for " + metaPackage(arch))
-	name, err := resolve(ctx, arch)
-	if err != nil {
-		return Kernel{}, err
-	}
-	report("fetching " + name)
-	deb, err := download(ctx, name, stage)
+	deb, err := fetch(ctx, arch, stage, report)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -61,7 +57,21 @@ func Ensure(ctx context.Context, dir, arch string, report func(msg string)) (Ker
 	if err := build(ctx, deb, arch, stage, dir); err != nil {
 		return Kernel{}, failed(dir, err)
 	}
-	return Open(dir)
+	return Open(dir, arch)
+}
+
+// fetch has apt bring the newest package of an architecture into stage.
+func fetch(ctx context.Context, arch, stage string, report func(msg string)) (string, error) {
+	from, err := newSource(ctx, arch, stage)
+	if err != nil {
+		return "", err
+	}
+	name, err := from.resolve(ctx)
+	if err != nil {
+		return "", err
+	}
+	report("fetching " + name)
+	return from.download(ctx, name, stage)
 }
 
 // failed tells a full disk from the rest.

@@ -58,16 +58,12 @@ type file struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Open finds the kernel in a directory of kernels; of several the one whose
-// manifest was written last. It checks every size, which takes microseconds: a
-// fault.AssetMissing if there is none, a fault.AssetDamaged naming the file that
-// is missing or cut short.
-func Open(dir string) (Kernel, error) {
-	found, err := newest(dir)
-	if err != nil {
-		return Kernel{}, err
-	}
-	k, err := read(found)
+// Open finds the kernel of an architecture (as GOARCH) in a directory of kernels; of
+// several the one whose manifest was written last. It checks every size, which takes
+// microseconds: a fault.AssetMissing if there is none, a fault.AssetDamaged naming the
+// file that is missing or cut short.
+func Open(dir, arch string) (Kernel, error) {
+	k, err := newest(dir, arch)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -79,24 +75,36 @@ func Open(dir string) (Kernel, error) {
 	return k, nil
 }
 
-// newest is the directory of the manifest that was written last.
-func newest(dir string) (string, error) {
+// newest is the kernel of the manifest that was written last. Where none of this
+// architecture can be read, one that is damaged may have been it.
+func newest(dir, arch string) (Kernel, error) {
 	manifests, err := filepath.Glob(filepath.Join(dir, "[0-9]*", nameManifest))
 	if err != nil {
-		return "", fmt.Errorf("look for kernels in %q: %w", dir, err)
+		return Kernel{}, fmt.Errorf("look for kernels in %q: %w", dir, err)
 	}
-	var found string
+	var found Kernel
 	var latest fs.FileInfo
+	var failed error
 	for _, m := range manifests {
 		info, err := os.Stat(m)
-		if err == nil && (latest == nil || info.ModTime().After(latest.ModTime())) {
-			found, latest = filepath.Dir(m), info
+		if err != nil || latest != nil && !info.ModTime().After(latest.ModTime()) {
+			continue
+		}
+		k, err := read(filepath.Dir(m))
+		switch {
+		case err != nil:
+			failed = err
+		case k.Arch == arch:
+			found, latest = k, info
 		}
 	}
-	if found == "" {
-		return "", fault.New(fault.AssetMissing, subject, "find the guest kernel", "there is none in %s", dir)
+	switch {
+	case latest != nil:
+		return found, nil
+	case failed != nil:
+		return Kernel{}, failed
 	}
-	return found, nil
+	return Kernel{}, fault.New(fault.AssetMissing, subject, "find the guest kernel", "there is none for %s in %s", arch, dir)
 }
 
 // read parses a manifest.

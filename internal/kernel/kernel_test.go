@@ -151,7 +151,7 @@ func TestDamageIsFound(t *testing.T) {
 			if err := c.spoil(); err != nil {
 				t.Fatal(err)
 			}
-			found, err := Open(dir)
+			found, err := Open(dir, runtime.GOARCH)
 			if c.deep {
 				if err != nil {
 					t.Fatal(err)
@@ -170,7 +170,7 @@ func TestDamageIsFound(t *testing.T) {
 
 func TestMissing(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Open(dir); !fault.Is(err, fault.AssetMissing) {
+	if _, err := Open(dir, runtime.GOARCH); !fault.Is(err, fault.AssetMissing) {
 		t.Errorf("without a kernel Open says %v", err)
 	}
 	for name, c := range map[string]struct{ tool, text, want string }{

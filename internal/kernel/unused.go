@@ -3,16 +3,16 @@ package kernel
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
 
 // Unused lists what nothing needs in a directory of kernels: those beside the one
-// that Open finds, archives that no start has used for a day, and work that was
-// left unfinished as long ago. Kernels of other architectures stay.
+// that Open finds of each architecture, archives that no start has used for a day, and
+// work that was left unfinished as long ago.
 func Unused(dir string) []string {
-	current, err := Open(dir)
-	if err != nil {
+	if _, err := Open(dir, runtime.GOARCH); err != nil {
 		return nil // set-up mends that first
 	}
 	entries, _ := os.ReadDir(dir) // Open has read it
@@ -20,7 +20,7 @@ func Unused(dir string) []string {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		info, err := e.Info()
-		if err != nil || path == current.Dir {
+		if err != nil {
 			continue
 		}
 		old := time.Since(info.ModTime()) > initrdAge
@@ -30,15 +30,20 @@ func Unused(dir string) []string {
 			if old {
 				out = append(out, path)
 			}
-		case info.IsDir() && superseded(path, current.Arch):
+		case info.IsDir() && superseded(dir, path):
 			out = append(out, path)
 		}
 	}
 	return out
 }
 
-// superseded reports whether a directory holds a kernel of this architecture.
-func superseded(dir, arch string) bool {
-	k, err := read(dir)
-	return err == nil && k.Arch == arch
+// superseded reports whether there is a newer kernel of the same architecture in dir
+// than the one at path.
+func superseded(dir, path string) bool {
+	k, err := read(path)
+	if err != nil {
+		return false
+	}
+	current, err := Open(dir, k.Arch)
+	return err == nil && current.Dir != path
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func bootable(t *testing.T) (image, initrd *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := kernel.Open(home.Kernels())
+	k, err := kernel.Open(home.Kernels(), runtime.GOARCH)
 	if err != nil {
 		t.Skip("pending: " + err.Error())
 	}

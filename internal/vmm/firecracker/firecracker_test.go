@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"testing"
 
 	"aegis/internal/accel"
@@ -49,7 +50,7 @@ func assets(tb testing.TB) (image, initrd string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	k, err := kernel.Open(home.Kernels())
+	k, err := kernel.Open(home.Kernels(), runtime.GOARCH)
 	if err != nil {
 		tb.Skip("pending: " + err.Error())
 	}

@@ -2,6 +2,7 @@ package qemu_test
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -55,7 +56,7 @@ func assets(tb testing.TB) (image, initrd string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	k, err := kernel.Open(home.Kernels())
+	k, err := kernel.Open(home.Kernels(), runtime.GOARCH)
 	if err != nil {
 		tb.Skip("pending: " + err.Error())
 	}
