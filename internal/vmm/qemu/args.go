@@ -11,6 +11,7 @@ import (
 // plan is all that shapes a command line. The descriptors are numbers in the
 // monitor's process.
 type plan struct {
+	board   board
 	accel   Accel
 	major   int // of QEMU's version
 	tscKHz  int // 0: not known
@@ -129,10 +130,9 @@ func diskNode(i int) string { return fmt.Sprintf("disk%d", i) }
 // fileNode is the name of what is behind the ith disk, after n replacements.
 func fileNode(i, n int) string { return fmt.Sprintf("file%d.%d", i, n) }
 
-// machine keeps guest memory out of core dumps. The option ROMs are not needed to
-// load a kernel, until QEMU 10, which boots none without them.
+// machine keeps guest memory out of core dumps.
 func (p plan) machine() string {
-	m := "microvm,x-option-roms=" + onOff(p.major >= 10) + ",rtc=on,acpi=on,dump-guest-core=off,mem-merge=off"
+	m := p.board.machine(p.major) + ",dump-guest-core=off,mem-merge=off"
 	if p.ram != nil {
 		m += ",memory-backend=ram"
 	}
@@ -143,29 +143,23 @@ func (p plan) machine() string {
 // which programs fill that start at a random address each, 1.4 MiB for every
 // `true`, and no run was slower with 128 than with that.
 func (p plan) accelerator() string {
-	if p.accel == KVM {
-		return "kvm"
+	if p.accel == TCG {
+		return "tcg,thread=multi,tb-size=128"
 	}
-	return "tcg,thread=multi,tb-size=128"
+	return string(p.accel)
 }
 
 func (p plan) model() string {
-	if p.accel == KVM {
-		return "host"
+	if p.accel == TCG {
+		return p.board.model
 	}
-	return "max"
+	return "host"
 }
 
-// append is the kernel's command line.
-//
-// no_timer_check and tsc_early_khz: else a guest under TCG hangs at random while
-// it calibrates the TSC against a timer. TCG's TSC is the host's own.
-// tsc=reliable: else a guest whose boot the host held up takes the TSC for a broken
-// one, and for the rest of its life counts time in lost ticks of 4 ms.
-// reboot=t panic=-1: a reboot is a triple fault, and a panic reboots at once;
-// with -no-reboot both end the monitor.
+// append is the kernel's command line: with -no-reboot a reboot ends the monitor, and
+// panic=-1 makes one of a panic at once.
 func (p plan) append() string {
-	line := []string{"console=ttyS0", "quiet", "reboot=t", "panic=-1", "no_timer_check"}
+	line := append([]string{"console=" + p.board.console, "quiet", "panic=-1"}, p.board.words...)
 	if p.accel == TCG && p.tscKHz > 0 {
 		line = append(line, fmt.Sprintf("tsc_early_khz=%d", p.tscKHz), "tsc=reliable")
 	}

@@ -31,7 +31,7 @@ func TestCommand(t *testing.T) {
 		Disks: []vmm.Disk{{Serial: "base", ReadOnly: true}, {Serial: "disk"}},
 		NIC:   &vmm.NIC{MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 65520},
 	}, make([]*os.File, 3), func(*os.File) int { next++; return next })
-	p.accel, p.major, p.tscKHz, p.console, p.control = TCG, 7, 2300000, 11, 12
+	p.board, p.accel, p.major, p.tscKHz, p.console, p.control = boards["amd64"], TCG, 7, 2300000, 11, 12
 	args := p.command()
 	for _, want := range []struct {
 		flag string
@@ -63,6 +63,33 @@ func TestCommand(t *testing.T) {
 	}
 	if m := after(args, "-M", 0); !strings.Contains(m, "x-option-roms=on") || after(args, "-cpu", 0) != "host" {
 		t.Errorf("with QEMU 10 and KVM: %s, %s", m, after(args, "-cpu", 0))
+	}
+}
+
+// TestCommandOfArm has nothing of a PC in it, and the same devices.
+func TestCommandOfArm(t *testing.T) {
+	p := newPlan(vmm.Config{CPUs: 1, Memory: 256 << 20, Ports: []vmm.Port{vmm.PortControl}, NIC: &vmm.NIC{}, Disks: []vmm.Disk{{Serial: "base"}}},
+		make([]*os.File, 2), func(*os.File) int { return 3 })
+	p.board, p.accel, p.major, p.ram = boards["arm64"], TCG, 10, &ramArg{4, true}
+	args := p.command()
+	if m := after(args, "-M", 0); !strings.HasPrefix(m, "virt,") || strings.Contains(m, "rom") || !strings.Contains(m, "memory-backend=ram") {
+		t.Errorf("the machine is %s", m)
+	}
+	if line := after(args, "-append", 0); line != "console=ttyAMA0 quiet panic=-1" {
+		t.Errorf("the kernel is told %q", line)
+	}
+	for n, device := range []string{"virtio-serial-device", "virtserialport", "virtio-blk-device", "virtio-net-device"} {
+		if got := after(args, "-device", n); !strings.HasPrefix(got, device+",") {
+			t.Errorf("device %d is %s, not %s", n, got, device)
+		}
+	}
+	if cpu := after(args, "-cpu", 0); cpu != "max,pauth-impdef=on" {
+		t.Errorf("the processor is %s", cpu)
+	}
+	for _, accel := range []Accel{KVM, HVF} {
+		if p.accel = accel; after(p.command(), "-accel", 0) != string(accel) || after(p.command(), "-cpu", 0) != "host" {
+			t.Errorf("with %s: %q", accel, p.command())
+		}
 	}
 }
 

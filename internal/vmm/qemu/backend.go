@@ -10,14 +10,17 @@ import (
 // Accel is how QEMU runs the guest's instructions; the value is its -accel name.
 type Accel string
 
-// The accelerators. KVM is only for hosts where package accel measured it usable.
+// The accelerators. KVM and HVF (of macOS) are only for hosts where package accel found
+// them usable.
 const (
 	TCG Accel = "tcg"
 	KVM Accel = "kvm"
+	HVF Accel = "hvf"
 )
 
 // Backend boots VMs with QEMU. The zero value is not usable; New makes one.
 type Backend struct {
+	arch  string // of guests, as GOARCH
 	accel func() Accel
 }
 
@@ -26,7 +29,11 @@ func New(accel Accel) *Backend { return Lazy(func() Accel { return accel }) }
 
 // Lazy makes the backend with an accelerator that is asked for at first need,
 // since measuring one takes milliseconds. accel must be safe for concurrent use.
-func Lazy(accel func() Accel) *Backend { return &Backend{accel: accel} }
+func Lazy(accel func() Accel) *Backend { return &Backend{arch: runtime.GOARCH, accel: accel} }
+
+// Foreign makes the backend for guests of another architecture (as GOARCH) than the
+// host's. They are emulated: no processor's virtualization runs them.
+func Foreign(arch string) *Backend { return &Backend{arch: arch, accel: func() Accel { return TCG }} }
 
 // Name implements vmm.Backend.
 func (b *Backend) Name() string { return "qemu" }
@@ -37,7 +44,7 @@ func (b *Backend) Caps() vmm.Caps {
 	accel := b.accel()
 	return vmm.Caps{
 		Accelerator: string(accel),
-		Hardware:    accel == KVM,
+		Hardware:    accel != TCG,
 		NIC:         true,
 		Snapshots:   true,
 		MaxCPUs:     maxCPUs,
@@ -52,7 +59,7 @@ const (
 
 // Probe implements vmm.Backend: QEMU is there, answers, and is recent enough.
 func (b *Backend) Probe(ctx context.Context) error {
-	bin, err := find(runtime.GOARCH)
+	bin, err := find(b.arch)
 	if err != nil {
 		return err
 	}

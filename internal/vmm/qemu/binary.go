@@ -18,16 +18,16 @@ type binary string
 // minMajor is the oldest QEMU that the command line was tried with: 7.2, Debian 12.
 const minMajor = 7
 
-// find looks for the emulator of the host's own architecture on PATH. A link is
-// followed: the emulator looks for its modules and firmware from where it is.
+// find looks for the emulator of an architecture on PATH. A link is followed: the
+// emulator looks for its modules and firmware from where it is.
 func find(arch string) (binary, error) {
-	name := map[string]string{"amd64": "qemu-system-x86_64"}[arch]
-	if name == "" {
-		return "", fmt.Errorf("guests of architecture %s are not supported by this backend yet", arch)
-	}
-	path, err := exec.LookPath(name)
+	board, err := boardOf(arch)
 	if err != nil {
-		return "", fmt.Errorf("%s is not on PATH", name)
+		return "", err
+	}
+	path, err := exec.LookPath(board.emulator)
+	if err != nil {
+		return "", fmt.Errorf("%s is not on PATH (%s)", board.emulator, Install(arch))
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

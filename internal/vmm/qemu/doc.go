@@ -1,5 +1,6 @@
 // Package qemu is the backend that runs where nothing faster can: QEMU's microvm
-// machine, on KVM when that was measured usable, else in pure emulation (TCG).
+// machine, for guests of arm64 its virt machine, on KVM when that was measured usable,
+// else in pure emulation (TCG), as always for guests of another architecture.
 //
 // It owns the monitor's process: its command line, descriptors, life and death.
 // The shim boots VMs with it, the daemon only probes. It never reads what comes

@@ -46,7 +46,7 @@ func (b *Backend) restore(ctx context.Context, dir string, cfg vmm.Config) (*mac
 	var u undo.Stack
 	defer u.Run()
 	u.Add(func() { m.Close() })
-	if err := m.load(ctx, state, t.verify); err != nil {
+	if err := m.load(ctx, state, func() error { return t.verify(boards[b.arch].clock) }); err != nil {
 		return nil, err
 	}
 	u.Keep()

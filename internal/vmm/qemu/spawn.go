@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 
 	"aegis/internal/confine"
@@ -44,7 +43,7 @@ type wires struct {
 
 // spawn starts a monitor for cfg. special adds what is not in every command line.
 func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*plan, func(*os.File) int)) (*machine, error) {
-	bin, err := find(runtime.GOARCH)
+	bin, err := find(b.arch)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +54,7 @@ func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*plan,
 	if err != nil {
 		return nil, err
 	}
-	w.plan.accel = b.accel()
+	w.plan.board, w.plan.accel = boards[b.arch], b.accel()
 	if special != nil {
 		special(&w.plan, w.files.pass)
 	}
@@ -63,7 +62,7 @@ func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*plan,
 		if w.plan.major, err = bin.version(ctx); err != nil {
 			return nil, err
 		}
-		w.plan.tscKHz = tscKHz()
+		w.plan.tscKHz = w.plan.board.clock()
 	}
 	cmd := exec.Command(string(bin))
 	cmd.Args = append(cmd.Args, w.plan.command()...)

@@ -44,7 +44,7 @@ func verified(dir string, memory int64) error {
 		return err
 	}
 	defer tmpl.close()
-	return tmpl.verify()
+	return tmpl.verify(tscKHz)
 }
 
 func TestTemplateIsChecked(t *testing.T) {

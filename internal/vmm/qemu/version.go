@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"aegis/internal/vmm"
@@ -16,7 +15,7 @@ import (
 // Version implements vmm.Snapshotter. The clock's rate is not in it, for no two
 // measurements agree to the last digit: Restore compares it with the template's.
 func (s snapshotter) Version(ctx context.Context) (string, error) {
-	bin, err := find(runtime.GOARCH)
+	bin, err := find(s.b.arch)
 	if err != nil {
 		return "", err
 	}
@@ -33,7 +32,7 @@ func (s snapshotter) Version(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("tell the processor: %w", err)
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%d\n%s\n%s\n%s\n", format, build, cpu, strings.Join(canon(s.b.accel(), major), "\x00"))
+	fmt.Fprintf(h, "%d\n%s\n%s\n%s\n", format, build, cpu, strings.Join(canon(boards[s.b.arch], s.b.accel(), major), "\x00"))
 	return fmt.Sprintf("qemu-%d-%s", major, hex.EncodeToString(h.Sum(nil)[:16])), nil
 }
 
@@ -48,9 +47,9 @@ func (b binary) build() (string, error) {
 
 // canon is the command line of a fixed machine with every kind of device: it changes
 // when this package begins to build others, whose state does not fit.
-func canon(accel Accel, major int) []string {
+func canon(board board, accel Accel, major int) []string {
 	p := newPlan(vmm.Config{CPUs: 1, Memory: minMemory, Ports: []vmm.Port{vmm.PortControl}, NIC: &vmm.NIC{},
 		Disks: []vmm.Disk{{Serial: "a", ReadOnly: true}, {Serial: "b"}}}, make([]*os.File, 2), func(*os.File) int { return noFile })
-	p.accel, p.major, p.ram = accel, major, &ramArg{noFile, true}
+	p.board, p.accel, p.major, p.ram = board, accel, major, &ramArg{noFile, true}
 	return p.command()
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -70,15 +71,22 @@ func Run(t *testing.T, backend vmm.Backend, assets Assets) {
 // EnvInit names the suite's init program, where there is no compiler: in the lab.
 const EnvInit = "AEGIS_TEST_INIT"
 
-// BuildInit compiles the suite's init program for GOARCH into a temporary file.
+// BuildInit compiles the suite's init program for the host's architecture into a
+// temporary file.
 func BuildInit(tb testing.TB) string {
 	tb.Helper()
 	if path := os.Getenv(EnvInit); path != "" {
 		return path
 	}
+	return BuildInitFor(tb, runtime.GOARCH)
+}
+
+// BuildInitFor compiles it for another architecture, as GOARCH.
+func BuildInitFor(tb testing.TB, arch string) string {
+	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "init")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "aegis/internal/vmm/vmmtest/testdata/init")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("build init: %v\n%s", err, out)
 	}
