@@ -166,6 +166,7 @@ type Backend struct {
 	Usable bool   `json:"usable" doc:"it works on this machine"`
 	Build  string `json:"build" doc:"its version, where it is usable"`
 	Reason string `json:"reason" doc:"why it is, or is not, what instances are started with by default"`
+	Fix    string `json:"fix,omitempty" doc:"the command that makes it usable, where one does"`
 }
 
 // Setting is one key of the configuration.
@@ -189,7 +190,7 @@ type Check struct {
 	Name   string `json:"name"`
 	Status string `json:"status" enum:"ok,warn,fail"`
 	Detail string `json:"detail" doc:"what was found, and why it matters"`
-	Fix    string `json:"fix" doc:"the command that mends it; empty when ok"`
+	Fix    string `json:"fix" doc:"the command that mends it, or that adds what is not needed; empty where there is nothing to do"`
 }
 
 // Progress is one line of a setup's stream.

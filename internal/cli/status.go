@@ -91,7 +91,11 @@ func backend(name, accelerator, isolation string) string {
 func backends(list []client.Backend) string {
 	var out []string
 	for _, b := range list {
-		out = append(out, or(b.Build, b.Name)+": "+b.Reason)
+		row := or(b.Build, b.Name) + ": " + b.Reason
+		if b.Fix != "" {
+			row += " (fix: " + b.Fix + ")"
+		}
+		out = append(out, row)
 	}
 	return or(strings.Join(out, "; "), "none")
 }

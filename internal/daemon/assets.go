@@ -41,6 +41,7 @@ type assets struct {
 type choice struct {
 	backend  vmm.Backend
 	verdicts []all.Verdict
+	kvm      bool // usable
 	err      error
 }
 
@@ -52,7 +53,7 @@ func newAssets(home paths.Home, cfg config.Config, log *slog.Logger) *assets {
 	a.choice = keepGood(func() choice {
 		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 		defer cancel()
-		var c choice
+		c := choice{kvm: all.Accelerator().Usable}
 		c.backend, c.verdicts, c.err = all.Choose(ctx)
 		return c
 	})
@@ -102,8 +103,9 @@ func (a *assets) Backend(name string) (engine.Backend, error) {
 // backends are all there are, with the reasons for the choice.
 func (a *assets) backends() []client.Backend {
 	out := []client.Backend{}
-	for _, v := range a.choice().verdicts {
-		b := client.Backend{Name: v.Name, Usable: v.Usable, Build: v.Build, Reason: v.Reason}
+	c := a.choice()
+	for _, v := range c.verdicts {
+		b := client.Backend{Name: v.Name, Usable: v.Usable, Build: v.Build, Reason: v.Reason, Fix: mend(v, a.config.Backend, c.kvm)}
 		switch {
 		case a.config.Backend == v.Name:
 			b.Reason = "the configuration says so"

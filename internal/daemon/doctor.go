@@ -90,7 +90,7 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 	c := a.choice()
 	var checks []client.Check
 	for _, v := range c.verdicts {
-		checks = append(checks, checkBackend(v, cfg.Backend))
+		checks = append(checks, checkBackend(v, cfg.Backend, c.kvm, filters(v)))
 	}
 	if c.err != nil {
 		checks = append(checks, client.Check{Name: "backend", Status: fail, Detail: fault.As(c.err).Why, Fix: "sudo apt-get install qemu-system-x86"})
@@ -99,28 +99,61 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 }
 
 // checkBackend judges one backend. QEMU runs everywhere, so that its absence is a
-// warning; Firecracker's is none.
-func checkBackend(v all.Verdict, wanted string) client.Check {
-	check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason}
-	if v.Build != "" {
-		check.Detail = v.Build + ": " + v.Reason
-	}
+// warning; Firecracker's is none, unless it is wanted. kvm is whether that is usable,
+// unfiltered what filters says of a usable backend.
+func checkBackend(v all.Verdict, wanted string, kvm bool, unfiltered string) client.Check {
+	check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason, Fix: mend(v, wanted, kvm)}
 	switch {
-	case !v.Usable && v.Name == "firecracker":
-		check.Detail = "not used: " + v.Reason
-		if wanted == v.Name {
-			check.Status, check.Fix = fail, "put firecracker 1.16.1 or later on PATH, on a host with KVM, or set backend = \"qemu\""
+	case v.Usable:
+		check.Detail = or(v.Build, v.Name) + ": " + v.Reason
+		if unfiltered != "" {
+			check.Status, check.Fix = warn, installFirecracker
+			check.Detail += "; " + unfiltered
 		}
-	case !v.Usable:
-		check.Status, check.Fix = warn, "sudo apt-get install qemu-system-x86"
-		if wanted == v.Name {
-			check.Status = fail
-		}
-	case all.Unfiltered(v.Name):
-		check.Status, check.Fix = warn, "use the static build of Firecracker"
-		check.Detail += "; this build has no filter of system calls of its own, only Aegis's"
+		return check
+	case wanted == v.Name:
+		check.Status = fail
+	case v.Name != firecracker:
+		check.Status = warn
 	}
+	check.Detail = "not used: " + v.Reason
 	return check
+}
+
+// firecracker is the one backend that only some machines can have.
+const firecracker = "firecracker"
+
+// installFirecracker puts the program of a release, unpacked, on PATH. Debian has none.
+const installFirecracker = "sudo install release-v1.16.1-x86_64/firecracker-v1.16.1-x86_64 /usr/local/bin/firecracker"
+
+// mend is the command that makes a backend usable, or does without it where it is wanted
+// and can't be had; "" where nothing need be done, or nothing can.
+func mend(v all.Verdict, wanted string, kvm bool) string {
+	switch {
+	case v.Usable:
+		return ""
+	case v.Name != firecracker:
+		return "sudo apt-get install qemu-system-x86"
+	case kvm && runtime.GOOS+"/"+runtime.GOARCH == "linux/amd64":
+		return installFirecracker
+	case wanted == v.Name:
+		return "export AEGIS_BACKEND=qemu"
+	}
+	return ""
+}
+
+// filters says what is wrong with a usable backend's own filters of system calls, or "".
+func filters(v all.Verdict) string {
+	if !v.Usable {
+		return ""
+	}
+	switch unfiltered, err := all.Unfiltered(v.Name); {
+	case err != nil:
+		return "whether it filters its system calls is not known: " + err.Error()
+	case unfiltered:
+		return "this build has no filter of system calls of its own, only Aegis's"
+	}
+	return ""
 }
 
 func checkPrograms() client.Check {

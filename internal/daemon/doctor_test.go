@@ -1,31 +1,44 @@
 package daemon
 
 import (
-	"strings"
+	"runtime"
 	"testing"
 
+	"aegis/client"
 	"aegis/internal/config"
 	"aegis/internal/vmm/all"
 )
 
+// TestBackendsAreJudged has qemu missing, and firecracker wanted or not, on machines with
+// KVM and without.
 func TestBackendsAreJudged(t *testing.T) {
-	t.Setenv("PATH", t.TempDir()) // no firecracker that could have filters
+	const debian = "sudo apt-get install qemu-system-x86"
+	usable := all.Verdict{Name: "firecracker", Usable: true, Reason: "the first", Build: "firecracker-1.16.1"}
+	lacks := all.Verdict{Name: "firecracker", Reason: "it is not there"}
+	install := installFirecracker
+	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" { // where it can't be had
+		install = ""
+	}
 	for _, c := range []struct {
-		v      all.Verdict
-		wanted string
-		status string
-		detail string
+		v          all.Verdict
+		wanted     string
+		kvm        bool
+		unfiltered string
+		want       client.Check
 	}{
-		{all.Verdict{Name: "qemu", Usable: true, Reason: "the first"}, "", ok, "the first"},
-		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "", warn, "it is not there"},
-		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "qemu", fail, "it is not there"},
-		{all.Verdict{Name: "firecracker", Reason: "it is not there"}, "", ok, "not used: it is not there"},
-		{all.Verdict{Name: "firecracker", Reason: "it is not there"}, "firecracker", fail, "not used: it is not there"},
-		{all.Verdict{Name: "firecracker", Usable: true, Reason: "the first", Build: "firecracker-1.16.1"}, "", ok, "firecracker-1.16.1: the first"},
+		{all.Verdict{Name: "qemu", Usable: true, Reason: "the first"}, "", false, "", client.Check{Status: ok, Detail: "qemu: the first"}},
+		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "", false, "", client.Check{Status: warn, Detail: "not used: it is not there", Fix: debian}},
+		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "qemu", false, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: debian}},
+		{lacks, "", true, "", client.Check{Status: ok, Detail: "not used: it is not there", Fix: install}},
+		{lacks, "firecracker", true, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: or(install, "export AEGIS_BACKEND=qemu")}},
+		{lacks, "", false, "", client.Check{Status: ok, Detail: "not used: it is not there"}},
+		{lacks, "firecracker", false, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: "export AEGIS_BACKEND=qemu"}},
+		{usable, "", true, "", client.Check{Status: ok, Detail: "firecracker-1.16.1: the first"}},
+		{usable, "", true, "it has no filters", client.Check{Status: warn, Detail: "firecracker-1.16.1: the first; it has no filters", Fix: installFirecracker}},
 	} {
-		check := checkBackend(c.v, c.wanted)
-		if check.Status != c.status || !strings.Contains(check.Detail, c.detail) || (check.Fix != "") != (c.status != ok) {
-			t.Errorf("%+v, wanted %q: %+v", c.v, c.wanted, check)
+		c.want.Name = "backend " + c.v.Name
+		if check := checkBackend(c.v, c.wanted, c.kvm, c.unfiltered); check != c.want {
+			t.Errorf("%+v, wanted %q: %+v, want %+v", c.v, c.wanted, check, c.want)
 		}
 	}
 }
@@ -42,7 +55,7 @@ func TestStatusSaysWhyABackend(t *testing.T) {
 	} {
 		a := &assets{config: config.Config{Backend: wanted}, choice: func() choice { return choice{verdicts: verdicts} }}
 		for i, b := range a.backends() {
-			if b.Reason != want[i] || b.Build != verdicts[i].Build || b.Usable != verdicts[i].Usable {
+			if b.Reason != want[i] || b.Build != verdicts[i].Build || b.Usable != verdicts[i].Usable || (b.Fix == "") != b.Usable {
 				t.Errorf("with %q: %+v, want %q", wanted, b, want[i])
 			}
 		}

@@ -154,7 +154,7 @@ func (d *daemon) Status(context.Context) (client.Status, error) {
 		Version: version.Version, PID: 4242, StartedAt: Epoch, Home: "/home/u/.aegis", Cache: "/home/u/.aegis/cache",
 		Socket: "/home/u/.aegis/aegisd.sock", FrontDoor: "http://127.0.0.1:8099", Backend: "qemu", Accelerator: "tcg",
 		Backends: []client.Backend{{Name: "qemu", Usable: true, Build: "qemu-7", Reason: "the first that works here"},
-			{Name: "firecracker", Reason: "firecracker is not on PATH"}},
+			{Name: "firecracker", Reason: "firecracker is not on PATH", Fix: "sudo install firecracker /usr/local/bin"}},
 		Isolation: "emulated", Confinement: "full", Limits: []string{"memory", "pids", "cpu"}, Instances: states, Ready: !f.Unready, Warnings: []string{"no hardware virtualization"},
 	}, nil
 }

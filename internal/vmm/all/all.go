@@ -92,8 +92,13 @@ func build(ctx context.Context, b vmm.Backend) string {
 }
 
 // Unfiltered says whether the monitor of a backend should have filters of system calls
-// of its own and has not.
-func Unfiltered(backend string) bool { return backend == "firecracker" && firecracker.Unfiltered() }
+// of its own and seems to have none.
+func Unfiltered(backend string) (bool, error) {
+	if backend != "firecracker" {
+		return false, nil
+	}
+	return firecracker.Unfiltered()
+}
 
 // probeTime bounds the probe of one backend.
 const probeTime = 15 * time.Second

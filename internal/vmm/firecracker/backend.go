@@ -30,18 +30,19 @@ func (b *Backend) Caps() vmm.Caps {
 	return vmm.Caps{Accelerator: "kvm", Hardware: true, Snapshots: true, MaxCPUs: maxCPUs, MinMemory: minMemory}
 }
 
-// Probe implements vmm.Backend: Firecracker is there, of a version that works, and so
-// is KVM.
+// Probe implements vmm.Backend: KVM works, and Firecracker is there, of a version that
+// does. KVM comes first, since without it nobody needs to look for a program.
 func (b *Backend) Probe(ctx context.Context) error {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return errors.New("this backend runs on Linux on amd64 only, so far")
+	}
+	if err := b.kvm(); err != nil {
+		return err
 	}
 	bin, err := find()
 	if err != nil {
 		return err
 	}
-	if _, err := bin.version(ctx); err != nil {
-		return err
-	}
-	return b.kvm()
+	_, err = bin.version(ctx)
+	return err
 }

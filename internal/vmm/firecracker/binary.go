@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"aegis/internal/confine"
 )
 
 // binary is the path of the monitor.
@@ -95,11 +93,4 @@ func (b binary) build() (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s %d %d", string(b), info.Size(), info.ModTime().UnixNano()), nil
-}
-
-// Unfiltered says whether the monitor on PATH has no filters of system calls of its own:
-// its makers have them for static builds only (its build script).
-func Unfiltered() bool {
-	bin, err := find()
-	return err == nil && confine.Loader(string(bin)) != ""
 }
