@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"aegis/internal/harness/fuse"
+	"aegis/internal/wire"
 )
 
 // Descriptors of the pump, after its standard ones.
@@ -28,7 +30,7 @@ const (
 type pump struct {
 	pid    int
 	mount  *os.File        // nowhere yet
-	gate   *os.File        // a byte lets the pump begin, the end of the pipe ends it
+	gate   *os.File        // who owns the workspace lets the pump begin, the end of the pipe ends it
 	ended  chan struct{}   // closed when it has ended
 	status unix.WaitStatus // then
 }
@@ -71,9 +73,10 @@ func startPump(r *reaper, channel *os.File) (*pump, error) {
 	return p, nil
 }
 
-// begin lets it carry messages, once its mount has a place.
-func (p *pump) begin() error {
-	_, err := p.gate.Write([]byte{1})
+// begin lets it carry messages, once its mount has a place. The host is told before all
+// else to whom its user's files belong.
+func (p *pump) begin(to wire.Owner) error {
+	_, err := p.gate.Write(to.Message()) // at once: it is shorter than PIPE_BUF
 	p.forget()
 	return err
 }
@@ -107,10 +110,18 @@ func pumpMain() int {
 	if err := neverOOM(); err != nil {
 		say("workspace: %v", err)
 	}
-	if !admitted(pumpGate) {
+	owner, ok := admitted(pumpGate)
+	if !ok {
 		return 0
 	}
-	err := fuse.Pump(os.NewFile(pumpDev, "/dev/fuse"), os.NewFile(pumpChannel, fsPort))
+	channel := os.NewFile(pumpChannel, fsPort)
+	var err error
+	if !bytes.Equal(owner, wire.Owner{}.Message()) { // root, as the host takes it to be anyway
+		_, err = channel.Write(owner)
+	}
+	if err == nil {
+		err = fuse.Pump(os.NewFile(pumpDev, "/dev/fuse"), channel)
+	}
 	if err != nil {
 		say("workspace: %v", err)
 		return 1
@@ -118,13 +129,14 @@ func pumpMain() int {
 	return 0
 }
 
-// admitted waits at the gate. False: it is closed for good.
-func admitted(gate int) bool {
+// admitted waits at the gate for the owner's message. False: it is closed for good.
+func admitted(gate int) ([]byte, bool) {
 	defer unix.Close(gate)
+	owner := wire.Owner{}.Message()
 	for {
-		n, err := unix.Read(gate, make([]byte, 1))
+		n, err := unix.Read(gate, owner)
 		if err != unix.EINTR {
-			return n == 1
+			return owner, n == len(owner)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (m *vm) become(start wire.Start, rehearsal bool, mark func(string)) (*cgrou
 		say("write /etc: %v", err)
 	}
 	mark("etc")
-	if err := m.share(start.Workspace, rehearsal); err != nil {
+	if err := m.share(start, rehearsal); err != nil {
 		return nil, err
 	}
 	mark("workspace")

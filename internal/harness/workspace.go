@@ -23,15 +23,16 @@ type workspace struct {
 	pretend io.Closer     // in a rehearsal, the end in the host's place
 }
 
-// mountWorkspace gives the pump's mount its place, and lets the pump begin.
-func mountWorkspace(p *pump, readOnly bool) (*workspace, error) {
+// mountWorkspace gives the pump's mount its place, and lets the pump begin. What is the
+// host's user's is the owner's.
+func mountWorkspace(p *pump, readOnly bool, to wire.Owner) (*workspace, error) {
 	if err := os.MkdirAll(workspaceDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make %q: %w", workspaceDir, err)
 	}
 	if err := fuse.Attach(p.mount, workspaceDir, readOnly); err != nil {
 		return nil, err
 	}
-	if err := p.begin(); err != nil {
+	if err := p.begin(to); err != nil {
 		return nil, fmt.Errorf("begin the workspace's pump: %w", err)
 	}
 	w := &workspace{pump: p, ahead: make(chan struct{})}
@@ -61,9 +62,10 @@ func (w *workspace) stop() {
 	<-w.ahead
 }
 
-// share mounts the instance's workspace. A rehearsal's is an empty directory that the
+// share mounts the instance's workspace, for the user of its main process. A rehearsal's is an empty directory that the
 // harness itself serves, by the same ways but for the port.
-func (m *vm) share(asked *wire.Workspace, rehearsal bool) (err error) {
+func (m *vm) share(start wire.Start, rehearsal bool) (err error) {
+	asked := start.Workspace
 	if asked == nil {
 		if !rehearsal {
 			m.dismiss()
@@ -77,12 +79,18 @@ func (m *vm) share(asked *wire.Workspace, rehearsal bool) (err error) {
 		m.workspace, err = m.pretend(asked.ReadOnly)
 		return err
 	}
+	var main account // root's, which needs no looking for
+	if start.Main.User != "" {
+		if main, err = findAccount(start.Main.User, "/etc/passwd", "/etc/group"); err != nil {
+			return err
+		}
+	}
 	if err := m.station(); err != nil {
 		return err
 	}
 	p := m.spare
 	m.spare = nil
-	if m.workspace, err = mountWorkspace(p, asked.ReadOnly); err != nil {
+	if m.workspace, err = mountWorkspace(p, asked.ReadOnly, wire.Owner{UID: main.uid, GID: main.gid}); err != nil {
 		return err
 	}
 	go m.guard(m.workspace)
@@ -126,7 +134,7 @@ func (m *vm) pretend(readOnly bool) (*workspace, error) {
 		ours.Close()
 		return nil, err
 	}
-	w, err := mountWorkspace(p, readOnly)
+	w, err := mountWorkspace(p, readOnly, wire.Owner{})
 	if err != nil {
 		p.forget()
 		ours.Close()

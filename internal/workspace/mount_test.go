@@ -77,11 +77,12 @@ func role(t *testing.T, name string, args []string, files ...*os.File) {
 func mounted(t *testing.T, opts workspace.Options) (host, guest string) {
 	t.Helper()
 	host, guest = t.TempDir(), t.TempDir()
-	mountOn(t, host, guest, opts)
+	mountOn(t, host, guest, opts, nil)
 	return host, guest
 }
 
-func mountOn(t *testing.T, host, guest string, opts workspace.Options) {
+// mountOn mounts it; what is first in the channel comes before the kernel's messages.
+func mountOn(t *testing.T, host, guest string, opts workspace.Options, first []byte) {
 	t.Helper()
 	root, err := os.Open(host)
 	if err != nil {
@@ -102,6 +103,9 @@ func mountOn(t *testing.T, host, guest string, opts workspace.Options) {
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Write(pair[1], first); err != nil {
 		t.Fatal(err)
 	}
 	encoded, err := json.Marshal(opts)

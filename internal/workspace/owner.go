@@ -18,16 +18,15 @@ type owner struct{ uid, gid uint32 }
 // ownerTable knows whom files belong to in the guest.
 type ownerTable struct {
 	host owner // the serving user
-	main owner // the same, in the guest
+	main owner // the same, in the guest; set before the first request is answered
 
 	mu    sync.Mutex
 	given map[identity]owner // by chown, or by having created it
 }
 
-func newOwnerTable(opts Options) *ownerTable {
+func newOwnerTable() *ownerTable {
 	return &ownerTable{
 		host:  owner{uint32(os.Geteuid()), uint32(os.Getegid())},
-		main:  owner{opts.UID, opts.GID},
 		given: map[identity]owner{},
 	}
 }

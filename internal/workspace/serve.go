@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"aegis/internal/wire"
 )
 
 const (
@@ -62,8 +64,9 @@ func Serve(ctx context.Context, root *os.File, channel io.ReadWriter, opts Optio
 type loop struct {
 	server  *server
 	handler *handler
-	reading sync.Mutex // guards in
+	reading sync.Mutex // guards in and begun
 	in      *bufio.Reader
+	begun   bool       // the first request has come
 	writing sync.Mutex // guards out
 	out     io.Writer
 	ended   chan error // the first reason to end
@@ -96,7 +99,7 @@ func (l *loop) next() (message, bool) {
 	if l.isStopped() {
 		return nil, false
 	}
-	m, err := readMessage(l.in)
+	m, err := l.request()
 	if err != nil {
 		l.end(err)
 		return nil, false
@@ -108,6 +111,21 @@ func (l *loop) next() (message, bool) {
 	}
 	l.busy.Add(1)
 	return m, true
+}
+
+// request reads one, behind the owner that the guest may name before all others. The
+// caller holds reading.
+func (l *loop) request() (message, error) {
+	m, err := readMessage(l.in)
+	if err == nil && !l.begun && m.op() == wire.OpOwner {
+		if o, ok := wire.ReadOwner(m.body()); ok {
+			l.server.owners.main = owner{o.UID, o.GID}
+		}
+		putBuffer(m)
+		m, err = readMessage(l.in)
+	}
+	l.begun = true
+	return m, err
 }
 
 // wait answers a request that may block for ever.

@@ -58,7 +58,7 @@ func newServer(root *os.File, opts Options) (*server, error) {
 		nodes:         newNodeTable(top, &st, limits),
 		handles:       newHandleTable(limits.handles),
 		locks:         newLockTable(),
-		owners:        newOwnerTable(opts),
+		owners:        newOwnerTable(),
 		proc:          proc,
 		done:          make(chan struct{}),
 	}, nil

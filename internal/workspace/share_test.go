@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aegis/internal/wire"
 	"aegis/internal/workspace"
 )
 
@@ -70,7 +71,8 @@ func TestHostEditsWhileOpen(t *testing.T) {
 }
 
 func TestOwners(t *testing.T) {
-	host, guest := mounted(t, workspace.Options{UID: 1000, GID: 1001})
+	host, guest := t.TempDir(), t.TempDir()
+	mountOn(t, host, guest, workspace.Options{}, wire.Owner{UID: 1000, GID: 1001}.Message())
 	write(t, filepath.Join(host, "mine"), "")
 	write(t, filepath.Join(host, "other"), "")
 	must(t, os.Chown(filepath.Join(host, "other"), 7, 8))

@@ -24,7 +24,8 @@
 //
 // # Owners
 //
-// Files of the serving user show as Options.UID and GID, all others as 65534.
+// Files of the serving user show as the instance's main user's, whom the guest names in
+// its first message (wire.Owner), or else as root's; all others as 65534.
 // chown, and the owner of what another guest user creates, is remembered in
 // memory until Serve returns, and never done on the host.
 //
@@ -40,9 +41,6 @@ import "os"
 type Options struct {
 	// ReadOnly refuses with EROFS whatever would change the directory.
 	ReadOnly bool
-	// UID and GID own the serving user's files as the guest sees them: the
-	// instance's main user. 0 is root.
-	UID, GID uint32
 	// MaxNodes caps the inodes that the guest may keep known; 0 is 1<<20. At the
 	// cap lookups fail with ENOMEM. A node takes about 300 bytes and its name.
 	MaxNodes int

@@ -47,9 +47,14 @@ func TestRun(t *testing.T) {
 	}
 	t.Run("environment, directory, user", func(t *testing.T) {
 		h.write(filepath.Join(h.cwd, "env"), "# comment\nB=two words\n")
-		got := h.ok("run", "-e", "A=1", "--env-file", "env", "-w", "/tmp", "-u", "nobody", "--", "sh", "-c", `echo "$A $B $(pwd) $(id -un)"`)
-		if got != "1 two words /tmp nobody\n" {
+		h.write(filepath.Join(h.cwd, "mine/theirs"), "")
+		got := h.ok("run", "-e", "A=1", "--env-file", "env", "-w", "/tmp", "-u", "nobody", "--workspace", "./mine", "--", "sh", "-c",
+			`echo "$A $B $(pwd) $(id -un)"; cd /workspace; touch made; stat -c %U . theirs made`)
+		if got != "1 two words /tmp nobody\nnobody\nnobody\nnobody\n" {
 			t.Errorf("%q", got)
+		}
+		if made, err := os.Stat(filepath.Join(h.cwd, "mine/made")); err != nil || int(made.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
+			t.Errorf("made by nobody: %v %v", made, err)
 		}
 	})
 	t.Run("the workspace of a run", func(t *testing.T) {
