@@ -208,7 +208,7 @@ func (e *Engine) makeDisk(ctx context.Context, p *plan) error {
 	if _, err := os.Stat(to.Disk); err == nil {
 		return nil
 	}
-	if p.pooled != nil && p.pooled.giveDisk(to.Disk, p.disk) == nil {
+	if p.pooled != nil && p.pooled.giveDisk(to.Disk, p.disk, !to.Discard) == nil {
 		to.Mounted = true
 		return nil
 	}

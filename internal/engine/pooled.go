@@ -155,12 +155,12 @@ func (s *stock) take(key string) *pooled {
 }
 
 // giveDisk moves the VM's own disk, which it has mounted, to where an instance that has
-// none wants one of that size.
-func (v *pooled) giveDisk(to string, size int64) error {
+// none wants one of that size. One that shall last has its name on the disk then.
+func (v *pooled) giveDisk(to string, size int64, last bool) error {
 	if size != v.size {
 		return errors.New("it is of another size")
 	}
-	if err := os.Rename(v.run.Disk(), to); err != nil {
+	if err := os.Rename(v.run.Disk(), to); err != nil || !last {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(to))

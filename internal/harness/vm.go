@@ -111,8 +111,8 @@ func (m *vm) enter() error {
 	return m.move("")
 }
 
-// mount is done ahead of the start, and writes what that will write again: then the
-// files are there, and what it takes to make them is done.
+// mount is done ahead of the start, and does twice what that will do once more: to take
+// over a network and to write files over. Then nothing of it is new to the machine.
 func (m *vm) mount(ahead wire.Ahead) (*cgroups, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -125,15 +125,22 @@ func (m *vm) mount(ahead wire.Ahead) (*cgroups, error) {
 	if err := m.attach(ahead.Root); err != nil {
 		return nil, err
 	}
-	if err := m.join(ahead.Network); err != nil {
-		return nil, err
+	for range 2 {
+		if err := m.join(ahead.Network); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.enter(); err != nil {
 		return nil, err
 	}
 	m.root = &ahead.Root
 	m.made = os.Mkdir(workspaceDir, 0o755) == nil
-	return m.groups, writeEtc("/etc", etcFiles("localhost", strings.Repeat("0", 32), ahead.Network))
+	for _, name := range []string{"nobody", "localhost"} {
+		if err := writeEtc("/etc", etcFiles(name, strings.Repeat("0", 32), ahead.Network)); err != nil {
+			return nil, err
+		}
+	}
+	return m.groups, nil
 }
 
 // unmount undoes mount, but for the network.
