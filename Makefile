@@ -5,6 +5,7 @@ PREFIX   ?= /usr/local
 GO       ?= go
 FUZZTIME ?= 10s
 FAULTS   ?= 200
+CLONES   ?= 1000
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export GO VERSION FUZZTIME
 
@@ -14,9 +15,9 @@ export GOFLAGS := $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath
 
 # Tests of all packages share one kernel and one image; quickstart, as any user,
 # has those of its own home.
-test test-qemu10 assets bench faults lab lab-bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
+test test-qemu10 assets bench faults clones lab lab-bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
 
-.PHONY: build test test-qemu10 quickstart bench faults lab lab-bench lint fuzz build-all install assets deps clean help
+.PHONY: build test test-qemu10 quickstart bench faults clones lab lab-bench lint fuzz build-all install assets deps clean help
 
 build: ## all commands into bin/, static
 	@scripts/build bin
@@ -39,6 +40,9 @@ bench: deps build assets ## print figures of speed (PARTS: these alone); nothing
 
 faults: deps build assets ## FAULTS (200) random kills of processes that serve and write
 	@AEGIS_FAULTS=$(FAULTS) $(GO) test -v -count=1 -timeout 90m -run '^TestFaults$$' ./test/e2e
+
+clones: deps build assets ## compare CLONES (1000) instances from one template
+	@AEGIS_TEST_CLONES=$(CLONES) $(GO) test -v -count=1 -timeout 120m -run '^TestClones$$' ./test/e2e
 
 lab: ## BACKEND (qemu, firecracker) on a true KVM, in a nested machine
 	@scripts/lab $(or $(BACKEND),qemu)

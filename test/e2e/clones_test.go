@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,9 +19,7 @@ import (
 // clock is by how much a guest's clock may differ from the host's.
 const clock = 50 * time.Millisecond
 
-// envClones is how many instances TestClones compares; without it, clonesTested.
-const envClones = "AEGIS_TEST_CLONES"
-
+// clonesTested is how many runs TestPool compares.
 const clonesTested = 20
 
 // common is what instances may have in common, of what testdata/guest/own.py prints.
@@ -84,9 +84,14 @@ func pipes(cmd *exec.Cmd) (io.Writer, io.Reader, error) {
 	return in, out, cmd.Start()
 }
 
+// comparing keeps the ones who ask at once apart.
+var comparing sync.Mutex
+
 // apart holds that what an instance said of itself was said by none before.
 func (h *home) apart(seen map[string]string, who string, said map[string]string) {
 	h.t.Helper()
+	comparing.Lock()
+	defer comparing.Unlock()
 	for name, value := range said {
 		if want, ok := common[name]; ok {
 			if value != want {
@@ -111,30 +116,51 @@ func (h *home) own(seen map[string]string, name string) {
 	h.apart(seen, name, said)
 }
 
-// clones runs n instances one after another, each to be made from the pool, and compares
+// clones runs instances one after another, each to be made from the pool, and compares
 // them with those before.
-func (h *home) clones(seen map[string]string, n int) {
+func (h *home) clones(seen map[string]string) {
 	h.t.Helper()
-	for i := range n {
+	for i := range clonesTested {
 		h.stocked(1, 1)
-		said, notes := h.askOwn("run", "--timings")
-		who := fmt.Sprintf("run %d", i)
-		if from := startedFrom.FindStringSubmatch(notes); from == nil || from[1] != "pool" {
-			h.t.Errorf("%s came from %q, not from the pool:\n%s", who, from, notes)
-		}
-		h.apart(seen, who, said)
+		h.clone(seen, fmt.Sprintf("run %d", i), "pool")
 	}
 }
 
-// clonesWanted is how many clones are compared.
-func clonesWanted(t *testing.T) int {
-	text := os.Getenv(envClones)
-	if text == "" {
-		return clonesTested
+// clone runs an instance that has to be made from that, and compares it with those before.
+func (h *home) clone(seen map[string]string, who, origin string) {
+	h.t.Helper()
+	said, notes := h.askOwn("run", "--timings")
+	if from := startedFrom.FindStringSubmatch(notes); from == nil || from[1] != origin {
+		h.t.Errorf("%s came from %q, not from the %s:\n%s", who, from, origin, notes)
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%s is no number of clones", envClones, text)
+	h.apart(seen, who, said)
+}
+
+// TestClones compares as many instances as AEGIS_TEST_CLONES says, all from one template,
+// two at a time.
+func TestClones(t *testing.T) {
+	n := number(t, "AEGIS_TEST_CLONES", 0)
+	if n == 0 {
+		t.Skip("it takes a second or more for each: make clones; TestPool compares some")
 	}
-	return n
+	h := newHome(t)
+	h.stock(0)
+	h.ok(words("run -- true")...)
+	h.stocked(1, 0)
+	seen := map[string]string{}
+	var next atomic.Uint64
+	t.Run("at a time", func(t *testing.T) {
+		for lane := range 2 {
+			t.Run(strconv.Itoa(lane), func(t *testing.T) {
+				t.Parallel()
+				for i := next.Add(1); i <= n && !t.Failed(); i = next.Add(1) {
+					h.in(t).clone(seen, fmt.Sprintf("clone %d", i), "template")
+					if i%50 == 0 {
+						t.Logf("%d clones are unlike each other", i)
+					}
+				}
+			})
+		}
+	})
+	t.Logf("%d clones have %d things that none other has", n, len(seen))
 }
