@@ -83,8 +83,8 @@ type Counters struct {
 // such a process may have, above what the caps add up to.
 const MemoryLimit = 100 << 20
 
-// Caps of one guest. Its memory follows from them, in MiB: 24 of rooms and 16 of the
-// small ones beyond, 20 of goroutines and endpoints, 8 each of datagrams on their way
+// Caps of one guest. Its memory follows from them, in MiB: 29 of the larger rooms and 11 of
+// the small ones, 20 of goroutines and endpoints, 8 each of datagrams on their way
 // to the guest, of fragments, of DNS answers. TestMemory measures it.
 const (
 	maxPending   = 256  // TCP connections that are being made; a flood of SYNs beyond them is dropped
@@ -97,12 +97,8 @@ const (
 	maxQueue     = 512  // frames that wait for the guest to read; what comes after is lost, as on a wire
 	maxDatagrams = 128  // of those, before datagrams that others send are lost
 
-	allRooms   = 24 << 20  // bytes, of all TCP connections but the small rooms beyond
-	roomShare  = 48        // a new connection's buffer is this part of what is left
-	largeRoom  = 512 << 10 // at most; reached by the first connection
-	largeCopy  = 64 << 10
-	smallRoom  = 4 << 10  // at least
-	udpReceive = 16 << 10 // of a UDP flow, and one datagram more
+	firstReceive = 16 << 10 // bytes, of a TCP connection that is being made: half of it, a request, needs no other announcement
+	udpReceive   = 16 << 10 // of a UDP flow, and one datagram more
 
 	udpIdle  = 60 * time.Second
 	udpFirst = 20 * time.Second // until the first answer

@@ -61,7 +61,7 @@ func Serve(ctx context.Context, frames net.Conn, cfg Config) error {
 	}()
 	go n.arrivals(cfg.Arrivals)
 	go func() {
-		n.send(frames)
+		newSender(n.link, n.cfg.MAC).run(ctx, frames)
 		cancel()
 	}()
 	if err := n.receive(frames); err != io.EOF && ctx.Err() == nil {
@@ -122,7 +122,7 @@ func (n *network) build() error {
 	if err := n.ownLoopback(); err != nil {
 		return err
 	}
-	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, tcp.NewForwarder(n.stack, smallRoom, maxPending, n.connect).HandlePacket)
+	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, tcp.NewForwarder(n.stack, firstReceive, maxPending, n.connect).HandlePacket)
 	n.stack.SetTransportProtocolHandler(udp.ProtocolNumber, udp.NewForwarder(n.stack, n.datagram).HandlePacket)
 	for _, g := range gateways {
 		if err := n.serveDNS(g.Addr()); err != nil {
@@ -147,9 +147,9 @@ func (n *network) tune() {
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &retries)
 	wait := tcpip.TCPTimeWaitTimeoutOption(0)
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &wait)
-	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom, Max: largeRoom}
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom.stack, Max: largeRoom.stack}
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &send)
-	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom, Max: largeRoom}
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: smallRoom.stack, Max: largeRoom.stack}
 	n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &receive)
 }
 
@@ -177,40 +177,6 @@ func (n *network) receive(r io.Reader) error {
 			n.ping(frame)
 		default:
 			n.cfg.Counters.Dropped.Add(1)
-		}
-	}
-}
-
-// batch is how many frames go out in one system call.
-const batch = 32
-
-// send writes the stack's frames. A guest that does not read holds this goroutine
-// up and nothing else: the queue before it has an end.
-func (n *network) send(w io.Writer) {
-	for {
-		pkt := n.link.ReadContext(n.ctx)
-		if pkt == nil {
-			return
-		}
-		pkts := []*stack.PacketBuffer{pkt}
-		for len(pkts) < batch {
-			if pkt = n.link.Read(); pkt == nil {
-				break
-			}
-			pkts = append(pkts, pkt)
-		}
-		var bufs net.Buffers
-		for _, p := range pkts {
-			copy(p.LinkHeader().Slice(), n.cfg.MAC) // the stack takes the guest's 127.0.0.1 for its own
-			bufs = append(bufs, head(p.Size()))
-			bufs = append(bufs, p.AsSlices()...)
-		}
-		_, err := bufs.WriteTo(w)
-		for _, p := range pkts {
-			p.DecRef()
-		}
-		if err != nil {
-			return
 		}
 	}
 }
