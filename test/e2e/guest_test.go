@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestGuestIsPrepared sees in a guest what its processes can't do without: the
@@ -24,6 +26,12 @@ func TestGuestIsPrepared(t *testing.T) {
 	if one, other := in("cat /proc/self/cgroup"), in("cat /proc/self/cgroup"); one == other || !strings.HasPrefix(one, "0::/aegis/") {
 		t.Errorf("two execs are in %q and %q", one, other)
 	}
+	h.eventually(10*time.Second, "the workspace is read ahead as far as its messages go", func() error {
+		if got := in("cat /sys/class/bdi/$(mountpoint -d /workspace)/read_ahead_kb"); got != "1024" {
+			return fmt.Errorf("%q KiB", got)
+		}
+		return nil
+	})
 	if h.info("web").Accelerator != "tcg" {
 		t.Skip("pending: the clock of a guest with KVM is not the TSC")
 	}
