@@ -241,6 +241,7 @@ type fakeLife struct {
 
 	started, paused atomic.Bool
 	assigned        *instance.Assignment // of a start from the pool
+	seed            []byte               // of the start
 	once            sync.Once
 	exit            instance.Exit
 	lease           *instance.Lease // what an adopting daemon is told
@@ -299,7 +300,7 @@ func (f *fakeLife) Start(ctx context.Context, boots instance.Boots) (Stream, wir
 	if f.fail != nil {
 		return nil, nil, f.fail
 	}
-	f.assigned = boots.Assignment
+	f.assigned, f.seed = boots.Assignment, boots.Start.Seed
 	f.started.Store(true)
 	if boots.Attached {
 		return f.stream(), nil, nil

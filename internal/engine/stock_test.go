@@ -90,6 +90,27 @@ func TestAheadIsNobodys(t *testing.T) {
 	})
 }
 
+// TestEachStartHasItsOwnSeed whatever it is made from.
+func TestEachStartHasItsOwnSeed(t *testing.T) {
+	stocked(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"a", "b", "c"} {
+			w.started(client.Create{Name: name})
+			w.pooled()
+		}
+		w.launcher.mu.Lock()
+		defer w.launcher.mu.Unlock()
+		seeds := map[string]bool{}
+		for _, life := range w.launcher.lives {
+			if life.started.Load() {
+				seeds[string(life.seed)] = len(life.seed) == 32
+			}
+		}
+		if len(seeds) != 3 || !seeds[string(w.launcher.lives[w.launcher.ahead[1].RunDir].seed)] {
+			t.Errorf("the seeds of three starts: %v", seeds)
+		}
+	})
+}
+
 func TestNoTemplate(t *testing.T) {
 	stocked(t, func(t *testing.T, w *world) {
 		for _, name := range []string{"a", "b"} {

@@ -84,7 +84,7 @@ func assignment(t *testing.T, id string) *instance.Assignment {
 }
 
 func boots(to *instance.Assignment) instance.Boots {
-	return instance.Boots{Start: wire.Start{Main: wire.Process{ID: wire.MainID, Args: []string{"x"}}, BaseEnv: map[string]string{"KEY": "hidden-value"}}, Secrets: []string{"KEY"}, Assignment: to}
+	return instance.Boots{Start: wire.Start{Seed: seed(), Main: wire.Process{ID: wire.MainID, Args: []string{"x"}}, BaseEnv: map[string]string{"KEY": "hidden-value"}}, Secrets: []string{"KEY"}, Assignment: to}
 }
 
 func TestTemplateIsMadeAndRestored(t *testing.T) {
@@ -128,8 +128,9 @@ func TestTemplateFails(t *testing.T) {
 
 // rehearsed remembers what a guest was asked, in order, and what was on its disk.
 type rehearsed struct {
-	mu   sync.Mutex
-	seen []string
+	mu    sync.Mutex
+	seen  []string
+	seeds []string // of what was to be started or rehearsed
 }
 
 func (r *rehearsed) script() script {
@@ -141,6 +142,7 @@ func (r *rehearsed) script() script {
 			program := ""
 			if req.Start != nil {
 				program = " " + req.Start.Main.Args[0]
+				r.seeds = append(r.seeds, string(req.Start.Seed))
 			}
 			r.seen = append(r.seen, string(req.Op)+program+" on "+string(body[:n]))
 			r.mu.Unlock()
@@ -208,6 +210,11 @@ func TestPooledRun(t *testing.T) {
 	want := []string{"rehearse true on scratch", "rehearse missing on scratch", "rehearse sh on scratch", "start x on inst-bbbbbbbbbbbb"}
 	if !slices.Equal(guest.seen, want) {
 		t.Errorf("the guest saw %q", guest.seen)
+	}
+	// New randomness before each rehearsal, and again for the instance.
+	slices.Sort(guest.seeds)
+	if n := len(slices.Compact(guest.seeds)); n != 4 || slices.ContainsFunc(guest.seeds, func(s string) bool { return len(s) != 32 }) {
+		t.Errorf("%d of 4 seeds are unlike the others: %q", n, guest.seeds)
 	}
 	if _, err := os.Stat(to.LogDir); err != nil {
 		t.Errorf("no log: %v", err)
