@@ -40,7 +40,7 @@ func (s *spec) bind(cmd *cobra.Command) {
 	f.StringVar(&s.StopAfter, "stop-after", "", "`TIME` of being paused until it stops, like 20m; 0 or never")
 	f.StringVar(&s.Restart, "restart", "", "start it again when its command ends: no, on-failure or always")
 	f.StringVar(&s.Net, "net", "", "what it reaches: public addresses, the lan too, or none; default: as configured")
-	f.StringArrayVar(&s.AllowHosts, "allow-host", nil, "`NAME` or *.NAME it may reach, and nothing that is not listed (many)")
+	f.StringArrayVar(&s.AllowHosts, "allow-host", nil, "`NAME` it may reach, or *.NAME for all below NAME, and nothing that is not listed (many)")
 	f.StringArrayVar(&s.AllowCIDRs, "allow-cidr", nil, "`RANGE` of addresses it may reach, as --allow-host (many)")
 	f.StringArrayVar(&s.labels, "label", nil, "`K=V` to find it by (many)")
 	f.BoolVar(&s.NoTemplate, "no-template", false, "boot it: neither use nor make what was saved of others like it")
@@ -82,7 +82,7 @@ func (s *spec) create(a *app, cmd *cobra.Command, command []string) (client.Crea
 	if !slices.Contains(flagWords["pull"], s.pull) {
 		return c, fault.New(fault.Invalid, "", "read --pull", "%.40q is not missing or never", s.pull)
 	}
-	if c.Net != "" && !slices.Contains(flagWords["net"], c.Net) {
+	if cmd.Flags().Changed("net") && !slices.Contains(flagWords["net"], c.Net) {
 		return c, fault.New(fault.Invalid, "", "read --net", "%.40q is not public, lan or none", c.Net)
 	}
 	if c.Restart != "" && !slices.Contains(flagWords["restart"], c.Restart) {

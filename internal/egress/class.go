@@ -1,6 +1,9 @@
 package egress
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Class is what kind of address it is. The words are in log lines.
 type Class string
@@ -85,6 +88,19 @@ func compile(rows []row) []compiled {
 		out[i] = compiled{netip.MustParsePrefix(r.prefix), r.class}
 	}
 	return out
+}
+
+// whole is the class that a whole range has, or empty when its addresses have several.
+func whole(p netip.Prefix) Class {
+	for _, t := range table {
+		switch {
+		case t.prefix.Bits() <= p.Bits() && t.prefix.Contains(p.Addr()):
+			return t.class
+		case t.prefix.Overlaps(p) && !slices.Contains(never, t.class):
+			return ""
+		}
+	}
+	return ""
 }
 
 // Classify says what kind of address it is, but for Own, which only the host

@@ -9,6 +9,7 @@ package egress
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"aegis/internal/fault"
@@ -58,6 +59,9 @@ func Parse(mode string, hosts, cidrs []string) (Rules, error) {
 		cidr, err := parseCIDR(text)
 		if err != nil {
 			return r, fault.New(fault.Invalid, "allow-cidr", what, "%.80q is no range of addresses like 203.0.113.0/24", text)
+		}
+		if class := whole(cidr); slices.Contains(never, class) {
+			return r, fault.New(fault.Invalid, "allow-cidr", what, "%s is %s, which no instance may reach", cidr, class)
 		}
 		r.CIDRs = append(r.CIDRs, cidr)
 	}

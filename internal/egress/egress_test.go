@@ -58,6 +58,13 @@ func TestParse(t *testing.T) {
 		{ModePublic, strings.Repeat("a", 64), "", "is no host name"},
 		{ModePublic, "", "10.0.0.0/33", "is no range"},
 		{ModePublic, "", "example.com", "is no range"},
+		{ModeLAN, "", "127.0.0.1", "127.0.0.1/32 is loopback, which no"},
+		{ModeLAN, "", "169.254.0.0/16", "is link-local, which no"},
+		{ModeLAN, "", "169.254.169.254", "is metadata, which no"},
+		{ModeLAN, "", "fe80::/64", "is link-local, which no"},
+		{ModeLAN, "", "::ffff:10.0.0.0/104", "is translated, which no"},
+		{ModeLAN, "", "64:ff9b::/96", "is translated, which no"},
+		{ModeLAN, "", "224.0.0.0/4", "is multicast, which no"},
 	} {
 		var hosts, cidrs []string
 		if c.host != "" {

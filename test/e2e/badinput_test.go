@@ -89,6 +89,7 @@ var wrongUsage = []refusal{
 	{"no such port", 2, `expose "99999": "99999" is not a port from 1 to 65535`, startHint, words("instance start --expose 99999")},
 	{"odd label", 2, `read --label: "x" is not of the form K=V`, startHint, words("instance start --label x")},
 	{"unknown network", 2, `read --net: "moon" is not public, lan or none`, startHint, words("instance start --name two --net moon")},
+	{"empty network", 2, `read --net: "" is not public, lan or none`, startHint, words("instance start --name two --net=")},
 	{"missing env file", 2, `read --env-file "none": no such file or directory`, runHint, words("run --env-file none -- true")},
 }
 
@@ -125,6 +126,12 @@ func (h *home) wrongValues(port string) []refusal {
 		{"unknown backend", 2, `create an instance: find backend "xen": the backends are *`, runHint, words("run --backend xen -- true")},
 		{"unknown image", 125, `create an instance: open image "alpine": it is neither *`, runHint, words("run --image alpine -- true")},
 		{"pause-after is no time", 2, `create an instance: check --pause-after: "soon" is not a duration *`, runHint, words("run --pause-after soon -- true")},
+		{"address as a host", 2, `create an instance: check the network: host "1.2.3.4" is an address, which --allow-cidr takes`, runHint, words("run --allow-host 1.2.3.4 -- true")},
+		{"stars within a host", 2, `create an instance: check the network: host "a.*.test" is no host name, nor *. and one`, runHint, words("run --allow-host a.*.test -- true")},
+		{"empty host", 2, `create an instance: check the network: host "" is no host name, nor *. and one`, runHint, words("run --allow-host= -- true")},
+		{"name as a range", 2, `create an instance: check the network: "web.test" is no range of addresses like 203.0.113.0/24`, runHint, words("run --allow-cidr web.test -- true")},
+		{"range that is always refused", 2, `create an instance: check the network: 127.0.0.0/8 is loopback, which no instance may reach`, runHint, words("run --allow-cidr 127.0.0.0/8 -- true")},
+		{"allow-list without a network", 2, `create an instance: check the network: an allow-list needs a network, and this one is none`, runHint, words("run --net none --allow-host a.test -- true")},
 		{"relative working directory", 2, `create an instance: check the instance: working directory "rel" is not absolute`, runHint, words("run -w rel -- true")},
 		{"command not found by exec", 127, `run a command in instance "box": "nope" is not in the instance`, lookHint, words("exec box -- nope")},
 		{"command not executable by exec", 126, `run a command in instance "box": "/etc/passwd" can't be executed by this user*`, lookHint, words("exec box -- /etc/passwd")},
