@@ -115,6 +115,11 @@ func plug(t *testing.T, o *outside) (net.Conn, *machine) { return plugged(t, o, 
 // plugged is plug with streams to the guest.
 func plugged(t *testing.T, o *outside, arrivals <-chan Arrival) (net.Conn, *machine) {
 	t.Helper()
+	return pluggedInto(t, o, o, arrivals)
+}
+
+func pluggedInto(t *testing.T, o *outside, dialer Dialer, arrivals <-chan Arrival) (net.Conn, *machine) {
+	t.Helper()
 	monitor, ours, err := pair()
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +127,7 @@ func plugged(t *testing.T, o *outside, arrivals <-chan Arrival) (net.Conn, *mach
 	m := &machine{t: t, done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		m.done <- Serve(ctx, ours, Config{MAC: guestMAC, IPv6: true, Dialer: o, Resolver: o, Counters: &m.counters, Arrivals: arrivals})
+		m.done <- Serve(ctx, ours, Config{MAC: guestMAC, IPv6: true, Dialer: dialer, Resolver: o, Counters: &m.counters, Arrivals: arrivals})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -146,6 +151,22 @@ func boot(t *testing.T, o *outside) *machine {
 func open(t *testing.T, o *outside, arrivals <-chan Arrival) *machine {
 	t.Helper()
 	wire, m := plugged(t, o, arrivals)
+	m.plugIn(wire)
+	return m
+}
+
+// bootWith is boot with another dialer.
+func bootWith(t *testing.T, d Dialer) *machine {
+	t.Helper()
+	wire, m := pluggedInto(t, world(nil), d, nil)
+	m.plugIn(wire)
+	return m
+}
+
+// plugIn gives the machine its stack, behind the wire.
+func (m *machine) plugIn(wire net.Conn) {
+	t := m.t
+	t.Helper()
 	link := channel.New(1024, MTU+ethernetHeader, tcpip.LinkAddress(guestMAC))
 	m.stack = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{arp.NewProtocol, ipv4.NewProtocolWithOptions(ipv4.Options{AllowExternalLoopbackTraffic: true}), ipv6.NewProtocol},
@@ -192,7 +213,6 @@ func open(t *testing.T, o *outside, arrivals <-chan Arrival) *machine {
 			pkt.DecRef()
 		}
 	}()
-	return m
 }
 
 func full(to netip.AddrPort) tcpip.FullAddress {

@@ -126,6 +126,9 @@ func TestUDP(t *testing.T) {
 			}
 		}
 	}
+	if sent, received := m.counters.Sent.Load(), m.counters.Received.Load(); sent != 2*61401 || received != 2*61401 {
+		t.Errorf("counted %d and %d", sent, received)
+	}
 	c := m.dialUDP("5.5.5.5:123")
 	c.Write([]byte("x"))
 	c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))

@@ -37,9 +37,24 @@ func (n *network) datagram(r *udp.ForwarderRequest) bool {
 			return
 		}
 		defer host.Close()
+		if len(n.udp) > freeFlows {
+			boundFlow(host)
+		}
 		n.exchange(guestSide(n.ctx, guest, endpoint, &queue), hostSide(host))
 	}()
 	return true
+}
+
+// freeFlows is how many flows of a guest may have what the host gives any program to
+// receive in.
+const freeFlows = 64
+
+// boundFlow has the host's kernel keep little for a flow; else five hundred that the guest
+// does not read fill what the whole host has for UDP. One datagram of any size fits.
+func boundFlow(host net.Conn) {
+	if c, ok := host.(*net.UDPConn); ok {
+		c.SetReadBuffer(udpReceive)
+	}
 }
 
 // refusal is how long a refused flow swallows what the guest goes on sending, so
