@@ -216,9 +216,39 @@ func TestAllowList(t *testing.T) {
 	if got := resolved(t, c, "evil.test", dnsmessage.TypeA); got != "" {
 		t.Errorf("a name that is not listed resolves to %s", got)
 	}
+	if !slices.Contains(w.denied, "dns evil.test: it is not on the allow-list") {
+		t.Errorf("told: %q", w.denied)
+	}
 	for addr, want := range map[string]bool{"203.0.113.7": true, "93.184.216.36": false, "8.8.8.8": false} {
 		if reach(t, c, "tcp", addr) != want {
 			t.Errorf("%s: want reached %v", addr, want)
+		}
+	}
+}
+
+// A listed name may be an alias of one that is not listed, since its owner says so; where the
+// chain ends in a private address the guest learns it and does not reach it.
+func TestAliases(t *testing.T) {
+	w := &world{}
+	c := begin(t, w, egress.ModePublic, []string{"*.example.org"}, nil)
+	w.server.Lookup = func(_ context.Context, name string, _ dnsmessage.Type) (resolve.Answer, error) {
+		end, addr := dnsmessage.MustNewName("end.cdn.test."), netip.MustParseAddr("93.184.216.35")
+		if strings.HasPrefix(name, "inside.") {
+			addr = netip.MustParseAddr("10.0.0.1")
+		}
+		head := dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(name), Class: dnsmessage.ClassINET, TTL: 60}
+		last := head
+		last.Name = end
+		return resolve.Answer{Addrs: []netip.Addr{addr}, TTL: time.Minute, Records: []dnsmessage.Resource{
+			{Header: head, Body: &dnsmessage.CNAMEResource{CNAME: end}}, {Header: last, Body: &dnsmessage.AResource{A: addr.As4()}}}}, nil
+	}
+	for name, want := range map[string]struct {
+		addr    string
+		reached bool
+	}{"web.example.org": {"93.184.216.35", true}, "inside.example.org": {"10.0.0.1", false}, "end.cdn.test": {"", false}} {
+		got := resolved(t, c, name, dnsmessage.TypeA)
+		if got != want.addr || got != "" && reach(t, c, "tcp", got) != want.reached {
+			t.Errorf("%s is %q, want %+v", name, got, want)
 		}
 	}
 }
