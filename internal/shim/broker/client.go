@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -43,9 +44,10 @@ func NewClient(conn *net.UnixConn) *Client {
 func (c *Client) Run() error {
 	in := &reader{conn: c.conn}
 	defer in.drop()
+	messages := bufio.NewReader(in) // sockets are kept in order, so ahead of their messages is no harm
 	for {
 		var rep reply
-		if err := wire.ReadMessage(in, &rep, maxReply); err != nil {
+		if err := wire.ReadMessage(messages, &rep, maxReply); err != nil {
 			c.end(err)
 			return err
 		}
@@ -175,7 +177,7 @@ func (r *reader) Read(b []byte) (int, error) {
 	oob := make([]byte, unix.CmsgSpace(4))
 	n, oobn, _, _, err := r.conn.ReadMsgUnix(b, oob)
 	if err != nil {
-		return n, err
+		return 0, err
 	}
 	if n == 0 {
 		return 0, net.ErrClosed

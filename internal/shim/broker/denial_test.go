@@ -313,6 +313,25 @@ func TestFlood(t *testing.T) {
 	all.Wait()
 }
 
+// However quickly a guest's requests are answered, no more than a rate of them is.
+func TestRate(t *testing.T) {
+	w := &world{}
+	c := begin(t, w, egress.ModePublic, nil, nil)
+	served, began := 0, time.Now()
+	for range 2 * burst {
+		conn, err := c.Dial(t.Context(), "tcp", netip.MustParseAddrPort("8.8.8.8:80"))
+		if err == nil {
+			conn.Close()
+			served++
+		} else if !strings.Contains(err.Error(), "too short a time") {
+			t.Fatal(err)
+		}
+	}
+	if most := burst + int(time.Since(began).Seconds()*perSecond) + 1; served < burst || served > most {
+		t.Errorf("%d of %d are served, want %d to %d", served, 2*burst, burst, most)
+	}
+}
+
 // A helper that was taken over gets an end, and nothing else.
 func TestHostileHelper(t *testing.T) {
 	for _, bytes := range []string{"\xff\xff\xff\xff", "\x00\x00\x00\x02{]", "\x00\x00\x00\x10", "\x00\x00\x00\x0d{\"dial\":\"x\"}}"} {

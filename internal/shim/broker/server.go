@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -45,9 +46,10 @@ func (s *Server) Serve(ctx context.Context, conn *net.UnixConn) error {
 	defer s.joins.close()
 	pending := make(chan struct{}, maxPending)
 	limit := rate.NewLimiter(perSecond, burst)
+	requests := bufio.NewReaderSize(conn, maxRequest)
 	for {
 		var req request
-		if err := wire.ReadMessage(conn, &req, maxRequest); err != nil {
+		if err := wire.ReadMessage(requests, &req, maxRequest); err != nil {
 			if errors.Is(err, io.EOF) || ctx.Err() != nil {
 				return nil
 			}
@@ -202,7 +204,7 @@ func (w *writer) reply(rep reply, pass net.Conn) {
 	}
 }
 
-// pass sends the socket with the message's first byte, and then the rest.
+// pass sends the socket with the message, whose first byte has it.
 func (w *writer) pass(rep reply, socket net.Conn) error {
 	sc, ok := socket.(syscall.Conn)
 	if !ok {
@@ -216,16 +218,17 @@ func (w *writer) pass(rep reply, socket net.Conn) error {
 	if err := wire.WriteMessage(body, rep, maxReply); err != nil {
 		return err
 	}
+	var n int
 	var sent error
 	if err := raw.Control(func(fd uintptr) {
-		_, _, sent = w.conn.WriteMsgUnix(body.bytes[:1], unix.UnixRights(int(fd)), nil)
+		n, _, sent = w.conn.WriteMsgUnix(body.bytes, unix.UnixRights(int(fd)), nil)
 	}); err != nil {
 		return err
 	}
 	if sent != nil {
 		return sent
 	}
-	_, err = w.conn.Write(body.bytes[1:])
+	_, err = w.conn.Write(body.bytes[n:])
 	return err
 }
 
