@@ -15,6 +15,7 @@ type Calls string
 const (
 	Files  Calls = "files"  // serves a directory
 	Frames Calls = "frames" // uses sockets that were passed to it, and opens none
+	Open   Calls = "open"   // reads and writes files that are open, and opens none
 )
 
 // goCalls are what the Go runtime and sockets that are there already need.
@@ -50,6 +51,9 @@ var filesCalls = []uintptr{
 	unix.SYS_MKDIRAT, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_SYMLINKAT, unix.SYS_READLINKAT,
 	unix.SYS_FCHMOD, unix.SYS_FSETXATTR, unix.SYS_FGETXATTR, unix.SYS_FLISTXATTR, unix.SYS_FREMOVEXATTR, unix.SYS_FLOCK, unix.SYS_UMASK,
 }
+
+// openCalls are what using open files needs besides.
+var openCalls = []uintptr{unix.SYS_LSEEK, unix.SYS_PWRITE64, unix.SYS_FTRUNCATE}
 
 // threadFlags are what makes a new thread of this process and nothing else; clone(2)
 // with any namespace in it is another thing.
@@ -87,6 +91,10 @@ func (c Calls) allow(rung Rung, rest uint32) filter {
 		}
 		for _, option := range socketOptions {
 			let(unix.SYS_SETSOCKOPT, equal(1, option[0]), equal(2, option[1]))
+		}
+	case Open:
+		for _, call := range openCalls {
+			let(call)
 		}
 	case Files:
 		for _, call := range slices.Concat(filesCalls, filesCallsHere) {

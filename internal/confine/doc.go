@@ -2,9 +2,9 @@
 // that a guest wrote: namespaces and a root that holds nothing, capabilities, Landlock,
 // a filter of system calls, limits.
 //
-// Who calls it: the shim for its helpers (Prepare, then Enter in the new process) and
-// for itself (Seal); the backend for its monitor (Stage); the daemon asks what this
-// machine allows (Ladder). It decides nothing about guests, opens no file that it was
+// Who calls it: the shim for its helpers, and the daemon for what reads foreign images
+// (Prepare, then Enter in the new process); the shim for itself (Seal); the backend for
+// its monitor (Stage); the daemon asks what this machine allows (Ladder). It decides nothing about guests, opens no file that it was
 // not told of, starts no process but its own self-test, and never undoes a confinement.
 //
 // # Rungs

@@ -34,6 +34,7 @@ const (
 	kindAPI  = "Firecracker" // which serves: it listens in a directory of its own
 	kindFS   = "fs"
 	kindNet  = "net"
+	kindOpen = "image"
 	kindShim = "shim" // which is confined late, and keeps files and sockets
 )
 
@@ -71,6 +72,8 @@ func launchMain(word, kind string, rung Rung, aim string) error {
 			return err
 		}
 		cmd.ExtraFiles = []*os.File{f}
+		Prepare(cmd, rung, Nobody)
+	case kindOpen:
 		Prepare(cmd, rung, Nobody)
 	case kindFS:
 		dir, err := os.MkdirTemp("", "served")
@@ -110,8 +113,11 @@ func probeMain(kind string, rung Rung, aim, detached string) error {
 		return err
 	}
 	room := Room{Calls: Frames}
-	if kind == kindFS {
+	switch kind {
+	case kindFS:
 		room = Room{Calls: Files, Dir: os.NewFile(3, "served"), Detached: detached != ""}
+	case kindOpen:
+		room = Room{Calls: Open}
 	}
 	begin := elsewhere(func() {
 		for _, p := range probes {

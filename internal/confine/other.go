@@ -29,6 +29,7 @@ type Calls string
 const (
 	Files  Calls = "files"
 	Frames Calls = "frames"
+	Open   Calls = "open"
 )
 
 // Room is what a helper keeps.

@@ -28,7 +28,7 @@ import (
 func TestTorture(t *testing.T) {
 	plain(t)
 	program := worldProgram(t) // before others fork, which would have it open for writing
-	for _, kind := range []string{kindFS, kindNet} {
+	for _, kind := range []string{kindFS, kindNet, kindOpen} {
 		for _, rung := range []Rung{Full, NoNamespaces} {
 			t.Run(kind+"/"+string(rung), func(t *testing.T) {
 				t.Parallel()
@@ -89,8 +89,11 @@ const foreignWord = "foreign"
 // tortureMain is confined with a filter that kills, and then does what the word says.
 func tortureMain(word, kind string, rung Rung, detached bool) error {
 	room := Room{Calls: Frames}
-	if kind == kindFS {
+	switch kind {
+	case kindFS:
 		room = Room{Calls: Files, Dir: os.NewFile(firstFile, "served"), Detached: detached}
+	case kindOpen:
+		room = Room{Calls: Open}
 	}
 	var kept Kept
 	switch kind {

@@ -133,7 +133,7 @@ func verdict(c choice, name string) error {
 // Files are the kernel, the initramfs and the root for a VM. Sizes are checked
 // each time; what set-up has not made is a fault.AssetMissing.
 func (a *assets) Files(ctx context.Context, backend, ref string) (engine.Files, error) {
-	img, err := image.Open(a.home.Images(), ref)
+	img, err := image.Open(a.home.Images(), ref, "")
 	if err != nil {
 		return engine.Files{}, err
 	}

@@ -178,7 +178,7 @@ func checkKernel(home paths.Home) client.Check {
 }
 
 func checkImage(home paths.Home, cfg config.Config) client.Check {
-	img, err := image.Open(home.Images(), cfg.Image)
+	img, err := image.Open(home.Images(), cfg.Image, "")
 	if err == nil {
 		err = image.Verify(context.Background(), img)
 	}

@@ -19,6 +19,7 @@ import (
 //	aegisd [--ready-fd N]   serve; on N one line: "ok", or a client.Problem as JSON
 //	aegisd doctor           print []client.Check as JSON; 0 if an instance could start
 //	aegisd version
+//	aegisd flatten RUNG     read a foreign image for the daemon; see flatten.go
 func Main(args []string) int {
 	if len(args) > 0 {
 		switch args[0] {
@@ -27,6 +28,8 @@ func Main(args []string) int {
 		case "version":
 			fmt.Println(version.Version)
 			return 0
+		case flattenWord:
+			return flattenMain(args[1:])
 		}
 	}
 	flags := flag.NewFlagSet("aegisd", flag.ContinueOnError)

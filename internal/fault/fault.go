@@ -32,9 +32,12 @@ const (
 	SecretMissing      Kind = "secret_missing"     // a secret that was named is not set
 	CommandNotFound    Kind = "command_not_found"  // exit 127
 	CommandNotRunnable Kind = "command_not_runnable"
-	AssetMissing       Kind = "asset_missing" // kernel or image is not there: setup makes it
-	ImageMissing       Kind = "image_missing" // an image that was named is not there
-	AssetDamaged       Kind = "asset_damaged" // kernel or image is cut short or altered
+	AssetMissing       Kind = "asset_missing"   // kernel or image is not there: setup makes it
+	ImageMissing       Kind = "image_missing"   // an image that was named is not there
+	ImageUnusable      Kind = "image_unusable"  // an image is broken, hostile or too large
+	ImageInUse         Kind = "image_in_use"    // an instance needs it
+	Registry           Kind = "registry_failed" // a registry does not answer, or does not let us in
+	AssetDamaged       Kind = "asset_damaged"   // kernel or image is cut short or altered
 	Backend            Kind = "backend_unusable"
 	BootFailed         Kind = "boot_failed"
 	NoSpace            Kind = "no_space"
@@ -71,6 +74,9 @@ var table = map[Kind]row{
 	CommandNotRunnable: {422, 1},
 	AssetMissing:       {503, 1},
 	ImageMissing:       {404, 1},
+	ImageUnusable:      {422, 1},
+	ImageInUse:         {409, 1},
+	Registry:           {502, 1},
 	AssetDamaged:       {503, 1},
 	Backend:            {503, 1},
 	BootFailed:         {500, 1},

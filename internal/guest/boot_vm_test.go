@@ -61,7 +61,7 @@ func assets(t *testing.T) (kernel.Kernel, image.Image) {
 	if err != nil {
 		t.Skip("pending: " + err.Error())
 	}
-	img, err := image.Open(home.Images(), image.DefaultName)
+	img, err := image.Open(home.Images(), image.DefaultName, "")
 	if err != nil {
 		t.Skip("pending: " + err.Error())
 	}

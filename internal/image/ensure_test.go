@@ -65,7 +65,7 @@ func wantKind(t *testing.T, err error, kind fault.Kind) {
 func TestEnsureBuildsOnce(t *testing.T) {
 	h := newHome(t)
 	img := h.must(t, writes("root"))
-	if img.Size != 4 || img.Name != DefaultName || img.Type != "ext4" || img.Config.Cmd[0] != "sleep" {
+	if img.Size != 4 || img.Names[0] != DefaultName || img.Type != "ext4" || img.Config.Cmd[0] != "sleep" {
 		t.Errorf("%+v", img)
 	}
 	again := h.must(t, func(context.Context, string, func(string, int64, int64)) error {

@@ -1,21 +1,24 @@
 // Package image owns what an instance's disks are made from: the read-only root
 // images, and the blank disks that their writable layers begin as.
 //
-// Who calls it: the daemon makes the default image at set-up (Ensure) and opens
-// images by reference (Open); the engine makes an instance's disk (Blank, Clone)
-// and says how much it takes (Used).
+// Who calls it: the daemon makes the default image at set-up (Ensure), takes others from
+// registries and archives (Store) and opens images by reference (Open); the engine makes
+// an instance's disk (Blank, Clone) and says how much it takes (Used).
 //
 // An image is one directory, named by its digest, with a file system and a
 // manifest. It is made in a stage directory and moved into place whole, so that a
-// reader sees all of it or nothing. Nothing here mounts anything, runs anything
-// from an image on the host but Debian's own package scripts while the default
-// image is made, or changes an image once it is in place.
+// reader sees all of it or nothing. Names lead to images by small files beside them, and
+// packed layers are kept in a directory that images share. Nothing here mounts anything,
+// unpacks an image, runs anything from one on the host but Debian's own package scripts
+// while the default image is made, or changes an image once it is in place: what came
+// from elsewhere is read by a Flattener, which is another process.
 package image
 
 import (
 	"encoding/hex"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // DefaultName is the name of the image that an empty reference means.
@@ -23,12 +26,15 @@ const DefaultName = "default"
 
 // Image is one root file system, ready to be a VM's read-only disk.
 type Image struct {
-	Digest string // "sha256:" and 64 hexadecimal digits, of the file
-	Name   string
-	Path   string // absolute if the directory that was opened is
-	Type   string // "ext4" or "erofs", as the guest's mount(2) calls it
-	Size   int64  // bytes
-	Config Config
+	Digest   string // "sha256:" and 64 hexadecimal digits: its manifest's, or, where it came without one, its config's; the default's is Root
+	Root     string // the digest of the file
+	Path     string // absolute if the directory that was opened is
+	Type     string // "ext4" or "erofs", as the guest's mount(2) calls it
+	Size     int64  // bytes, of the file
+	Platform string // as flatten.Platform writes it
+	Config   Config
+	Created  time.Time // when it was made here
+	Names    []string  // short ones; of List and what a pull or an import returns
 }
 
 // Config is what an image says about the process to run in it. The fields mean

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"aegis/internal/fault"
+	"aegis/internal/image/flatten"
 )
 
 // maxManifest bounds what is read of a manifest, in bytes.
@@ -19,18 +21,27 @@ const maxManifest = 1 << 20
 
 // manifest is the file that makes a directory an image. It is written last.
 type manifest struct {
-	Name    string    `json:"name"`
-	Recipe  string    `json:"recipe,omitempty"` // what the image was built from; empty: not built here
-	Digest  string    `json:"digest"`
-	Type    string    `json:"type"`
-	Size    int64     `json:"size"`
-	Config  Config    `json:"config"`
-	Created time.Time `json:"created"`
+	Name     string    `json:"name,omitempty"`   // the default's; the names of others are records
+	Recipe   string    `json:"recipe,omitempty"` // what the image was built from; empty: not built here
+	Digest   string    `json:"digest"`
+	Root     string    `json:"root,omitempty"` // digest of the file; empty: Digest
+	Type     string    `json:"type"`
+	Size     int64     `json:"size"`
+	Platform string    `json:"platform,omitempty"` // empty: this machine's
+	Layers   []string  `json:"layers,omitempty"`   // digests of the packed layers it was made from, where they are kept
+	Config   Config    `json:"config"`
+	Created  time.Time `json:"created"`
 }
 
 // image joins the manifest with the directory it was read from.
 func (m manifest) image(dir string) Image {
-	return Image{Digest: m.Digest, Name: m.Name, Path: filepath.Join(dir, fileRoot), Type: m.Type, Size: m.Size, Config: m.Config}
+	own, _ := flatten.ParsePlatform("")
+	var names []string
+	if m.Name != "" {
+		names = []string{m.Name}
+	}
+	return Image{Digest: m.Digest, Root: cmp.Or(m.Root, m.Digest), Path: filepath.Join(dir, fileRoot), Type: m.Type, Size: m.Size,
+		Platform: cmp.Or(m.Platform, own.String()), Config: m.Config, Created: m.Created, Names: names}
 }
 
 // write puts the manifest into dir and on the disk.
@@ -87,6 +98,8 @@ func parseManifest(data []byte) (manifest, error) {
 	switch {
 	case !isDigest(m.Digest):
 		return manifest{}, fmt.Errorf("%.80q is no digest", m.Digest)
+	case m.Root != "" && !isDigest(m.Root):
+		return manifest{}, fmt.Errorf("%.80q is no digest", m.Root)
 	case m.Size <= 0:
 		return manifest{}, fmt.Errorf("%d is no size", m.Size)
 	case m.Type != "ext4" && m.Type != "erofs":

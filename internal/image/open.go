@@ -12,28 +12,89 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"aegis/internal/fault"
+	"aegis/internal/image/flatten"
 )
 
-// Open finds an image below dir: the default one for "" and DefaultName, else by
-// its full digest. The default is the one of this version's recipe, or, where only
-// older ones are there, the newest of those. An image that set-up makes and that is
-// not there is a fault.AssetMissing, one that is cut short a fault.AssetDamaged,
-// any other reference a fault.ImageMissing.
-func Open(dir, ref string) (Image, error) {
-	switch {
-	case ref == "" || ref == DefaultName:
+// Open finds an image below dir: the default one for "" and DefaultName, else by a name
+// that a pull or an import has given it for the platform, as flatten.ParsePlatform takes
+// it, or by its digest or the beginning of that. The default is the one of this version's
+// recipe, or, where only older ones are there, the newest of those. An image that set-up
+// makes and that is not there is a fault.AssetMissing, one that is cut short a
+// fault.AssetDamaged, any other that is not there a fault.ImageMissing, and what can be no
+// image's name a fault.Invalid.
+func Open(dir, ref, platform string) (Image, error) {
+	if ref == "" || ref == DefaultName {
 		return openDefault(dir)
-	case isDigest(ref):
-		m, err := readManifest(place(dir, ref))
-		if err != nil {
-			return Image{}, err
-		}
-		return use(place(dir, ref), m)
 	}
-	return Image{}, fault.New(fault.ImageMissing, ref, fmt.Sprintf("open image %q", ref),
-		"it is neither %q nor the digest of an image in %s, and images can't be pulled yet", DefaultName, dir)
+	m, err := find(dir, ref, platform)
+	if err != nil {
+		return Image{}, err
+	}
+	return use(place(dir, m.Digest), m)
+}
+
+// find is the manifest of a reference that is not the default's.
+func find(dir, ref, platform string) (manifest, error) {
+	want, err := flatten.ParsePlatform(platform)
+	if err != nil {
+		return manifest{}, err
+	}
+	if isDigest(ref) {
+		return byDigest(dir, ref, want)
+	}
+	parsed, err := parse(ref)
+	if err == nil {
+		if r, ok := named(dir, parsed.Name(), want.String()); ok {
+			return readManifest(place(dir, r.Digest))
+		}
+		if _, digest, ok := strings.Cut(ref, "@"); ok && isDigest(digest) {
+			return byDigest(dir, digest, want)
+		}
+	}
+	if hex := prefix(ref); hex != "" {
+		if m, ok, err := byPrefix(dir, hex); ok || err != nil {
+			return m, err
+		}
+	}
+	if err != nil {
+		return manifest{}, err
+	}
+	return manifest{}, absent(ref, "there is no image of this name for %s here", want)
+}
+
+// byDigest finds an image by its own digest, or by that of an index it was pulled from.
+func byDigest(dir, digest string, want flatten.Platform) (manifest, error) {
+	m, err := readManifest(place(dir, digest))
+	if !fault.Is(err, fault.AssetMissing) {
+		return m, err
+	}
+	for _, r := range records(dir) {
+		if r.Index == digest && r.Platform == want.String() {
+			return readManifest(place(dir, r.Digest))
+		}
+	}
+	return manifest{}, absent(digest, "no image here has this digest")
+}
+
+// byPrefix finds the one image whose digest begins so.
+func byPrefix(dir, hex string) (found manifest, ok bool, err error) {
+	all, _ := list(dir)
+	for _, m := range all {
+		if strings.HasPrefix(m.Digest, digestPrefix+hex) {
+			if ok {
+				return manifest{}, false, fault.New(fault.Ambiguous, hex, fmt.Sprintf("open image %q", hex), "several images have a digest that begins so")
+			}
+			found, ok = m, true
+		}
+	}
+	return found, ok, nil
+}
+
+func absent(ref, why string, args ...any) error {
+	return fault.New(fault.ImageMissing, ref, fmt.Sprintf("open image %.200q", ref), why, args...)
 }
 
 // use checks the size of an image's file and says where it is.
@@ -105,8 +166,8 @@ func Verify(ctx context.Context, img Image) error {
 	if err != nil {
 		return err
 	}
-	if digest != img.Digest {
-		return damaged(img.Path, "%s has the digest %s where its manifest says %s", img.Path, digest, img.Digest)
+	if digest != img.Root {
+		return damaged(img.Path, "%s has the digest %s where its manifest says %s", img.Path, digest, img.Root)
 	}
 	return nil
 }

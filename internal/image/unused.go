@@ -12,8 +12,8 @@ import (
 // draftAge is how old an unfinished blank disk is that nobody makes any more.
 const draftAge = 24 * time.Hour
 
-// Unused lists the directories of the images below dir that neither the default's
-// name nor one of refs, as Open takes them, leads to. Where the default image is
+// Unused lists the directories of the images below dir that have no name, and whose
+// digest is not one of refs. Where the default image is
 // missing or damaged, and of what has no whole manifest, it names none.
 func Unused(dir string, refs []string) []string {
 	best, err := openDefault(dir)
@@ -21,6 +21,9 @@ func Unused(dir string, refs []string) []string {
 		return nil
 	}
 	found, _ := list(dir) // damage is set-up's to mend
+	for _, r := range records(dir) {
+		refs = append(refs, r.Digest)
+	}
 	var out []string
 	for _, m := range found {
 		if m.Digest != best.Digest && !slices.Contains(refs, m.Digest) {
