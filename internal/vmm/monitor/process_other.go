@@ -30,3 +30,5 @@ func (p *Process) Stop(context.Context) error { return errLinux }
 
 // Cont refuses.
 func (p *Process) Cont() error { return errLinux }
+
+func socketpair() ([2]int, error) { return [2]int{}, errLinux }

@@ -14,6 +14,7 @@ import (
 
 	"aegis/internal/confine"
 	"aegis/internal/vmm"
+	"aegis/internal/vmm/monitor"
 )
 
 // startHostile starts QEMU with the command line of a VM, which does not run, and gives
@@ -78,7 +79,7 @@ func scratch(t *testing.T, name string, body []byte) *os.File {
 
 func sockets(t *testing.T) (near, far *os.File) {
 	t.Helper()
-	near, far, err := pair("hostile")
+	near, far, err := monitor.Pair("hostile")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,4 +14,3 @@ import (
 var errLinux = errors.New("this backend runs on Linux only")
 
 func start(*exec.Cmd, confine.Rung, Accel) (*monitor.Process, error) { return nil, errLinux }
-func socketpair() ([2]int, error)                                    { return [2]int{}, errLinux }

@@ -22,7 +22,7 @@ import (
 // played is a control connection whose other end plays QEMU.
 func played(t *testing.T, onEvent func(string, json.RawMessage)) (*qmp, *net.UnixConn) {
 	t.Helper()
-	near, far, err := connPair("control")
+	near, far, err := monitor.ConnPair("control")
 	if err != nil {
 		t.Fatal(err)
 	}

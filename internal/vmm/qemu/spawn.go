@@ -6,11 +6,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 
 	"aegis/internal/confine"
 	"aegis/internal/undo"
 	"aegis/internal/vmm"
+	"aegis/internal/vmm/monitor"
 )
 
 // firstFD is the number of the first passed descriptor in the monitor: os/exec
@@ -34,7 +34,7 @@ func (p *passed) pass(f *os.File) int {
 type wires struct {
 	console, stderr *os.File
 	control         *net.UnixConn
-	channels        *channels
+	channels        *monitor.Channels
 	files           passed
 	plan            plan
 
@@ -84,11 +84,11 @@ func (b *Backend) spawn(ctx context.Context, cfg vmm.Config, special func(*plan,
 
 // connect makes every stream between us and a monitor of cfg, and plans for them.
 func (w *wires) connect(cfg vmm.Config) (stderrEnd *os.File, err error) {
-	w.channels = newChannels()
-	w.failed.Add(w.channels.close)
+	w.channels = monitor.NewChannels()
+	w.failed.Add(w.channels.Close)
 	var ends []*os.File
-	for _, port := range streams(cfg) {
-		end, err := w.channels.add(port)
+	for _, port := range monitor.Streams(cfg) {
+		end, err := w.channels.Add(port)
 		if err != nil {
 			return nil, err
 		}
@@ -96,14 +96,14 @@ func (w *wires) connect(cfg vmm.Config) (stderrEnd *os.File, err error) {
 		ends = append(ends, end)
 	}
 	w.plan = newPlan(cfg, ends, w.files.pass)
-	console, consoleEnd, err := pair("console")
+	console, consoleEnd, err := monitor.Pair("console")
 	if err != nil {
 		return nil, err
 	}
 	w.console, w.plan.console = console, w.files.pass(consoleEnd)
 	w.failed.Add(func() { console.Close() })
 	w.far.Add(func() { consoleEnd.Close() })
-	control, controlEnd, err := connPair("control")
+	control, controlEnd, err := monitor.ConnPair("control")
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +117,4 @@ func (w *wires) connect(cfg vmm.Config) (stderrEnd *os.File, err error) {
 	w.failed.Add(func() { w.stderr.Close() })
 	w.far.Add(func() { stderrEnd.Close() })
 	return stderrEnd, nil
-}
-
-// streams are the channels that a VM gets: its ports, and its device's frames.
-func streams(cfg vmm.Config) []vmm.Port {
-	if cfg.NIC == nil {
-		return cfg.Ports
-	}
-	return append(slices.Clone(cfg.Ports), vmm.PortNet)
 }

@@ -15,7 +15,7 @@ import (
 // machine is one running QEMU. Lock order: replacing, pausing, then mu.
 type machine struct {
 	proc      *monitor.Process
-	channels  *channels
+	channels  *monitor.Channels
 	control   *qmp
 	console   *monitor.Stream
 	stderr    *monitor.Stream
@@ -58,7 +58,7 @@ func (m *machine) watch() {
 	<-m.console.Done
 	<-m.stderr.Done
 	<-m.control.broken
-	m.channels.close()
+	m.channels.Close()
 	m.mu.Lock()
 	m.err = m.cause()
 	m.mu.Unlock()
@@ -86,7 +86,7 @@ func (m *machine) Channel(ctx context.Context, port vmm.Port) (*net.UnixConn, er
 	if err := m.ended(); err != nil {
 		return nil, fmt.Errorf("take port %q: %w", port.Name, err)
 	}
-	return m.channels.take(port)
+	return m.channels.Take(port)
 }
 
 // Pause implements vmm.VM by stopping the process: no bytes are lost, since they

@@ -1,4 +1,4 @@
-package qemu
+package monitor
 
 import "golang.org/x/sys/unix"
 
