@@ -44,7 +44,7 @@ faults: deps build assets ## FAULTS (200) random kills of processes that serve a
 clones: deps build assets ## compare CLONES (1000) instances from one template
 	@AEGIS_TEST_CLONES=$(CLONES) $(GO) test -v -count=1 -timeout 120m -run '^TestClones$$' ./test/e2e
 
-lab: ## BACKEND (qemu, firecracker) on a true KVM, in a nested machine
+lab: ## BACKEND (qemu, firecracker, libkrun) on a true KVM, in a nested machine
 	@scripts/lab $(or $(BACKEND),qemu)
 
 lab-bench: ## figures of the backends there, as ratios

@@ -42,6 +42,7 @@ var across = map[string]string{
 	"internal/wire → internal/fault":              "fault is under everything",
 	"internal/vmm/qemu → internal/confine":        "a monitor begins in a stage that confines it",
 	"internal/vmm/firecracker → internal/confine": "as for qemu",
+	"internal/vmm/krun → internal/confine":        "as for qemu",
 	"internal/vmm/all → internal/vmm/qemu":        "all is the one place that names the backends",
 	"internal/vmm/all → internal/accel":           "all gives a backend what the probe measured",
 	"internal/vmm/all → internal/vmm/krun":        "as for qemu",

@@ -32,6 +32,7 @@ const (
 const (
 	kindVMM  = "QEMU"
 	kindAPI  = "Firecracker" // which serves: it listens in a directory of its own
+	kindLib  = "libkrun"     // which loads libraries and opens disks anew
 	kindFS   = "fs"
 	kindNet  = "net"
 	kindOpen = "image"
@@ -51,21 +52,23 @@ func launchMain(word, kind string, rung Rung, aim string) error {
 	switch kind {
 	case kindVMM:
 		return staged(cmd, Stay{Rung: rung, Needs: []Need{{Path: self, Kind: Run}, {Path: "/dev/urandom", Kind: Device}}})
-	case kindAPI:
-		dir, err := os.MkdirTemp("", "served")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		cmd.Dir = dir
-		return staged(cmd, Stay{Rung: rung, Needs: []Need{{Path: self, Kind: Run}}, Serves: true})
-	case kindShim:
+	case kindAPI, kindShim:
 		dir, err := os.MkdirTemp("", "own")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		cmd.Dir = dir
+		if cmd.Dir = dir; kind == kindAPI {
+			return staged(cmd, Stay{Rung: rung, Needs: []Need{{Path: self, Kind: Run}}, Serves: true})
+		}
+	case kindLib:
+		disk, err := os.CreateTemp("", "disk")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(disk.Name())
+		cmd.ExtraFiles = []*os.File{disk}
+		return staged(cmd, Stay{Rung: rung, Needs: append(Program(self), Need{Path: "/dev/kvm", Kind: Device}), Files: []int{firstFile}})
 	case kindNet:
 		f, err := dialed(aim)
 		if err != nil {
@@ -126,7 +129,7 @@ func probeMain(kind string, rung Rung, aim, detached string) error {
 		}
 	})
 	switch kind {
-	case kindVMM, kindAPI: // its stage has confined it
+	case kindVMM, kindAPI, kindLib: // its stage has confined it
 	case kindShim:
 		if err := Seal(rung, ownReach); err != nil {
 			return err

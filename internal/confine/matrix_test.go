@@ -29,7 +29,7 @@ func TestMatrix(t *testing.T) {
 	var table matrix
 	for _, uid := range users() {
 		aim := aimFor(t, uid)
-		for _, kind := range []string{kindVMM, kindAPI, kindFS, kindNet, kindOpen} {
+		for _, kind := range []string{kindVMM, kindAPI, kindLib, kindFS, kindNet, kindOpen} {
 			for _, rung := range Rungs[:3] {
 				t.Run(fmt.Sprintf("%s/%s/%d", kind, rung, uid), func(t *testing.T) {
 					reached(t, rung, dir)

@@ -97,7 +97,7 @@ func (a *assets) Backend(name string) (engine.Backend, error) {
 	}
 	caps := backend.Caps()
 	return engine.Backend{Name: backend.Name(), Accelerator: caps.Accelerator, Confinement: string(rung), Hardware: caps.Hardware,
-		MaxCPUs: caps.MaxCPUs, MinMemory: caps.MinMemory}, nil
+		Snapshots: caps.Snapshots, MaxCPUs: caps.MaxCPUs, MinMemory: caps.MinMemory}, nil
 }
 
 // backends are all there are, with the reasons for the choice.
@@ -137,17 +137,25 @@ func (a *assets) Files(ctx context.Context, backend, ref string) (engine.Files, 
 	if err != nil {
 		return engine.Files{}, err
 	}
+	c := img.Config
+	files := engine.Files{Base: img.Path, BaseType: img.Type, Digest: img.Digest,
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, Workdir: c.Workdir}
+	return files, a.bootFiles(ctx, backend, &files)
+}
+
+// bootFiles are those of a VM that do not come from its image.
+func (a *assets) bootFiles(ctx context.Context, backend string, files *engine.Files) (err error) {
+	if b, err := all.Find(backend); err == nil && b.Caps().OwnKernel {
+		files.Harness, err = companion("aegis-harness")
+		return err
+	}
 	k, err := kernel.Open(a.home.Kernels(), runtime.GOARCH)
 	if err != nil {
-		return engine.Files{}, err
+		return err
 	}
-	initrd, err := a.initramfs(ctx, k)
-	if err != nil {
-		return engine.Files{}, err
-	}
-	c := img.Config
-	return engine.Files{Kernel: k.Image, Initrd: initrd, Base: img.Path, BaseType: img.Type, Digest: img.Digest,
-		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User, Workdir: c.Workdir}, nil
+	files.Kernel = k.Image
+	files.Initrd, err = a.initramfs(ctx, k)
+	return err
 }
 
 // initramfs is the one with the harness of this Aegis. It is made when it is

@@ -99,7 +99,7 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 }
 
 // checkBackend judges one backend. QEMU runs everywhere, so that its absence is a
-// warning; Firecracker's is none, unless it is wanted. kvm is whether that is usable,
+// warning; the others' is none, unless they are wanted. kvm is whether that is usable,
 // unfiltered what filters says of a usable backend.
 func checkBackend(v all.Verdict, wanted string, kvm bool, unfiltered string) client.Check {
 	check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason, Fix: mend(v, wanted, kvm)}
@@ -113,15 +113,19 @@ func checkBackend(v all.Verdict, wanted string, kvm bool, unfiltered string) cli
 		return check
 	case wanted == v.Name:
 		check.Status = fail
-	case v.Name != firecracker:
+	case v.Name == qemu:
 		check.Status = warn
 	}
 	check.Detail = "not used: " + v.Reason
 	return check
 }
 
-// firecracker is the one backend that only some machines can have.
-const firecracker = "firecracker"
+// The backends, as they name themselves.
+const (
+	qemu        = "qemu"
+	firecracker = "firecracker"
+	libkrun     = "libkrun"
+)
 
 // installFirecracker puts the program of a release, unpacked, on PATH. Debian has none.
 const installFirecracker = "sudo install release-v1.16.1-x86_64/firecracker-v1.16.1-x86_64 /usr/local/bin/firecracker"
@@ -132,9 +136,13 @@ func mend(v all.Verdict, wanted string, kvm bool) string {
 	switch {
 	case v.Usable:
 		return ""
-	case v.Name != firecracker:
+	case v.Name != firecracker && v.Name != libkrun:
 		return "sudo apt-get install qemu-system-x86"
-	case kvm && runtime.GOOS+"/"+runtime.GOARCH == "linux/amd64":
+	case v.Name == libkrun && wanted == v.Name && runtime.GOOS == "darwin":
+		return "brew tap slp/krun && brew install libkrun"
+	case v.Name == libkrun && wanted == v.Name && kvm:
+		return "sudo dnf install libkrun libkrunfw"
+	case v.Name == firecracker && kvm && runtime.GOOS+"/"+runtime.GOARCH == "linux/amd64":
 		return installFirecracker
 	case wanted == v.Name:
 		return "export AEGIS_BACKEND=qemu"

@@ -15,7 +15,10 @@ func TestBackendsAreJudged(t *testing.T) {
 	const debian = "sudo apt-get install qemu-system-x86"
 	usable := all.Verdict{Name: "firecracker", Usable: true, Reason: "the first", Build: "firecracker-1.16.1"}
 	lacks := all.Verdict{Name: "firecracker", Reason: "it is not there"}
-	install := installFirecracker
+	install, fixLibkrun := installFirecracker, "sudo dnf install libkrun libkrunfw"
+	if runtime.GOOS == "darwin" {
+		fixLibkrun = "brew tap slp/krun && brew install libkrun"
+	}
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" { // where it can't be had
 		install = ""
 	}
@@ -33,6 +36,8 @@ func TestBackendsAreJudged(t *testing.T) {
 		{lacks, "firecracker", true, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: or(install, "export AEGIS_BACKEND=qemu")}},
 		{lacks, "", false, "", client.Check{Status: ok, Detail: "not used: it is not there"}},
 		{lacks, "firecracker", false, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: "export AEGIS_BACKEND=qemu"}},
+		{all.Verdict{Name: "libkrun", Reason: "it is not there"}, "", true, "", client.Check{Status: ok, Detail: "not used: it is not there"}},
+		{all.Verdict{Name: "libkrun", Reason: "it is not there"}, "libkrun", true, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: fixLibkrun}},
 		{usable, "", true, "", client.Check{Status: ok, Detail: "firecracker-1.16.1: the first"}},
 		{usable, "", true, "it has no filters", client.Check{Status: warn, Detail: "firecracker-1.16.1: the first; it has no filters", Fix: installFirecracker}},
 	} {

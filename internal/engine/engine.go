@@ -103,6 +103,7 @@ type Backend struct {
 	Accelerator string
 	Confinement string // rung of package confine that its processes are held by
 	Hardware    bool
+	Snapshots   bool // it has templates, and a disk can be put into a VM that runs
 	MaxCPUs     int
 	MinMemory   int64
 }
@@ -110,6 +111,7 @@ type Backend struct {
 // Files are a VM's inputs, and what the image says of itself.
 type Files struct {
 	Kernel, Initrd  string
+	Harness         string // in their place, of a backend with a kernel of its own
 	Base, BaseType  string
 	Digest          string
 	Entrypoint, Cmd []string

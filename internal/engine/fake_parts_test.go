@@ -67,8 +67,12 @@ func (c *fakeClaim) Drain() {
 
 type fakeAssets struct{}
 
-func (fakeAssets) Backend(string) (Backend, error) {
-	return Backend{Name: "fake", Accelerator: "tcg", MaxCPUs: 8, MinMemory: 64 << 20}, nil
+// bare is the backend without snapshots.
+const bare = "bare"
+
+// Backend has snapshots unless it is asked for as the one that has none.
+func (fakeAssets) Backend(name string) (Backend, error) {
+	return Backend{Name: "fake", Accelerator: "tcg", Snapshots: name != bare, MaxCPUs: 8, MinMemory: 64 << 20}, nil
 }
 
 func (fakeAssets) Files(context.Context, string, string) (Files, error) {

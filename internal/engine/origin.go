@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +16,8 @@ import (
 	"aegis/internal/vmm"
 )
 
-// order is how a template of this start's VM would be made, or nil where none is:
-// switched off, or the monitor has none.
+// order is how what is quicker than a cold boot would be made for this start, or nil
+// where nothing is: switched off, or the monitor does not say what it is.
 func (e *Engine) order(spec instance.Spec, p *plan) *order {
 	if e.stock == nil || spec.NoTemplate {
 		return nil
@@ -25,7 +26,7 @@ func (e *Engine) order(spec instance.Spec, p *plan) *order {
 	if !ok {
 		return nil
 	}
-	o := &order{shape: shape, launch: p.launch}
+	o := &order{shape: shape, launch: p.launch, pooledOnly: !p.backend.Snapshots}
 	o.launch.Assignment, o.launch.Run, o.launch.RunDir = nil, "", ""
 	o.shape.CPUs, o.shape.Memory, o.shape.NIC = p.launch.CPUs, p.launch.Memory, p.launch.NIC
 	o.shape.Image, o.shape.BaseType = p.files.Digest, p.files.BaseType
@@ -49,6 +50,9 @@ func (e *Engine) choose(p *plan, beyond string) {
 	for _, origin := range origins[slices.Index(origins, beyond)+1:] {
 		switch origin {
 		case fromPool:
+			if p.order.pooledOnly && !e.fresh(p) {
+				continue
+			}
 			if v := e.stock.take(p.order.key); v != nil {
 				p.origin, p.pooled, p.template = origin, v, v.origin
 				p.launch.Run, p.launch.RunDir = v.id, v.run.Dir
@@ -65,6 +69,13 @@ func (e *Engine) choose(p *plan, beyond string) {
 			}
 		}
 	}
+}
+
+// fresh is whether a start makes a disk that a VM of the pool has mounted: another could
+// not be put into one that was booted.
+func (e *Engine) fresh(p *plan) bool {
+	_, err := os.Lstat(p.launch.Assignment.Disk)
+	return errors.Is(err, fs.ErrNotExist) && p.disk == e.Config.Disk
 }
 
 // giveUp frees what choose took for a start that was not begun.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -65,7 +66,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk, rec: rec, stages: wire.Stages{}}
 	p.launch = instance.Launch{
 		Run: run, RunDir: e.Home.Run(run).Dir,
-		Backend: backend.Name, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Base: files.Base, BaseType: files.BaseType,
+		Backend: backend.Name, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Harness: files.Harness, Base: files.Base, BaseType: files.BaseType,
 		CPUs: spec.CPUs, Memory: spec.Memory, BootTimeout: e.Config.BootTimeout,
 		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Discard: spec.Ephemeral, Workspace: spec.Workspace, Ports: guestPorts(spec)},
 	}
@@ -208,9 +209,14 @@ func (e *Engine) makeDisk(ctx context.Context, p *plan) error {
 	if _, err := os.Stat(to.Disk); err == nil {
 		return nil
 	}
-	if p.pooled != nil && p.pooled.giveDisk(to.Disk, p.disk, !to.Discard) == nil {
-		to.Mounted = true
-		return nil
+	if p.pooled != nil {
+		err := p.pooled.giveDisk(to.Disk, p.disk, !to.Discard)
+		if to.Mounted = err == nil; to.Mounted {
+			return nil
+		}
+		if p.order.pooledOnly {
+			return fmt.Errorf("take the waiting VM's disk: %w", err)
+		}
 	}
 	if err := e.Assets.Disk(ctx, to.Disk, p.disk); err != nil {
 		os.Remove(to.Disk)

@@ -50,9 +50,13 @@ func (s *stock) fill(ctx context.Context, o order) error {
 	defer u.Run()
 	ctx, cancel := context.WithTimeout(ctx, aheadTimes*s.e.Config.BootTimeout)
 	defer cancel()
-	origin, ok, err := s.e.Templates.Take(o.key)
-	if err != nil || !ok {
-		return err // removed meanwhile: the next step makes it anew
+	var origin *template.Template // stays nil where there are none
+	if !o.pooledOnly {
+		var ok bool
+		var err error
+		if origin, ok, err = s.e.Templates.Take(o.key); err != nil || !ok {
+			return err // removed meanwhile: the next step makes it anew
+		}
 	}
 	u.Add(origin.Release)
 	id := instance.NewRunID()
@@ -62,19 +66,24 @@ func (s *stock) fill(ctx context.Context, o order) error {
 	}
 	u.Add(func() { s.e.Launcher.Clear(v.run) })
 	launch := o.launch
-	launch.Template, launch.Scratch = origin.Dir, v.run.Scratch()
 	launch.Disk, v.size = v.run.Disk(), s.e.Config.Disk
-	for _, disk := range []string{launch.Scratch, launch.Disk} {
+	disks := []string{launch.Disk}
+	if origin != nil {
+		launch.Template, launch.Scratch = origin.Dir, v.run.Scratch()
+		disks = append(disks, launch.Scratch)
+	}
+	for _, disk := range disks {
 		if err := s.e.Assets.Disk(ctx, disk, v.size); err != nil {
 			return err
 		}
 	}
+	var err error
 	if v.life, err = s.ahead(ctx, launch, id); err != nil {
 		return err
 	}
 	u.Add(func() { finish(v.life) })
 	if err := v.await(ctx); err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if origin != nil && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 			s.e.Templates.Drop(o.key)
 		}
 		return fmt.Errorf("fill the pool: %w", err)

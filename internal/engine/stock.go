@@ -16,8 +16,8 @@ const (
 	fromCold     = "cold"
 )
 
-// stock is what later starts are made from: templates, and VMs that were restored
-// ahead of need and wait in the pool. One goroutine (tend) makes both, one thing at a
+// stock is what later starts are made from: templates, and VMs that were restored, or
+// booted where there are no templates, ahead of need and wait in the pool. One goroutine (tend) makes both, one thing at a
 // time and never while an instance starts. A start takes and never waits.
 //
 // Nothing here belongs to an instance: no secret, workspace or name ever comes in.
@@ -41,6 +41,10 @@ type order struct {
 	key    string
 	shape  template.Shape
 	launch instance.Launch // the machine alone
+
+	// pooledOnly is of a backend without templates: VMs of the pool are booted, and each is
+	// for an instance that takes its disk.
+	pooledOnly bool
 }
 
 // Bounds of what is made ahead.
@@ -124,7 +128,7 @@ func (s *stock) step() bool {
 		return false
 	}
 	produce := s.fill
-	if !s.e.Templates.Has(o.key) {
+	if s.lacksTemplate(o) {
 		produce = s.save
 	}
 	err := produce(s.ctx, *o)
@@ -149,13 +153,15 @@ func (s *stock) next() *order {
 	switch {
 	case o == nil, s.closed, s.starting > 0, s.failures[o.key] >= triesMost:
 		return nil
-	case !s.e.Templates.Has(o.key):
+	case s.lacksTemplate(o):
 		return o
 	case s.count(o.key) >= s.e.Config.PoolSize, s.short(o.shape.Memory):
 		return nil
 	}
 	return o
 }
+
+func (s *stock) lacksTemplate(o *order) bool { return !o.pooledOnly && !s.e.Templates.Has(o.key) }
 
 // short reports whether the host would have too little memory beside need more bytes.
 func (s *stock) short(need int64) bool {

@@ -28,11 +28,13 @@ type mount struct {
 
 const restricted = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
-// bootMounts are what the harness itself needs, in the initramfs.
+// bootMounts are what the harness itself needs, in the initramfs or whatever else the
+// monitor has it begin in.
 var bootMounts = []mount{
 	{"proc", "/proc", "proc", restricted, "", false},
 	{"sysfs", "/sys", "sysfs", restricted, "", false},
 	{"devtmpfs", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=0755", false},
+	{"aegis", "/aegis", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755", false}, // some roots can't be written
 }
 
 // fixtures are the mounts of the instance's root that need no disk.

@@ -13,10 +13,11 @@ import (
 //     is restored, and waits for its Boots.
 //   - A template's maker has Save. It boots, prepares the guest, runs Programs in it,
 //     leaves a template there and ends, with the exit Saved.
-//   - A pooled run has Scratch. It is restored from Template (or boots and is
-//     prepared), runs Programs in the guest, each as a command would run, and stops
-//     its processors. Then it reports Ready and is nobody's, until a Boots with an
-//     Assignment comes, or it is killed.
+//   - A pooled run has Scratch, or only Disk where the backend can't put another disk in:
+//     then it boots with that one, and takes an Assignment that has it Mounted and no
+//     other. It is restored from Template (or boots and is prepared), runs Programs in the
+//     guest, each as a command would run, and stops its processors. Then it reports Ready
+//     and is nobody's, until a Boots with an Assignment comes, or it is killed.
 type Launch struct {
 	Run    string // ID of this life
 	RunDir string // absolute, private, exists
@@ -26,6 +27,7 @@ type Launch struct {
 	Confinement string // a rung of package confine; "": none
 	Kernel      string // file; not used with Template
 	Initrd      string // file; not used with Template
+	Harness     string // file, of a backend with a kernel of its own: then there is neither Kernel nor Initrd
 	Base        string // file: read-only root image
 	BaseType    string // "ext4" or "erofs"
 	CPUs        int

@@ -32,6 +32,9 @@ func (r *run) wake(ctx context.Context) error {
 	if r.owner.Mounted {
 		return r.resume(ctx)
 	}
+	if r.snapshots == nil {
+		return errNoSnapshots
+	}
 	disk, size, err := openDisk(ctx, r.owner.Disk)
 	if err != nil {
 		return err
@@ -62,20 +65,22 @@ func (r *run) resume(ctx context.Context) error {
 	return nil
 }
 
-// mount puts the pooled run's own disk in, for an instance that has none yet, and has
-// the guest mount it.
+// mount puts the pooled run's own disk in, unless the VM began with it, for an instance
+// that has none yet, and has the guest mount it.
 func (r *run) mount(ctx context.Context) error {
-	disk, size, err := openDisk(ctx, r.launch.Disk)
-	if err != nil {
-		return err
+	if r.snapshots != nil {
+		disk, size, err := openDisk(ctx, r.launch.Disk)
+		if err != nil {
+			return err
+		}
+		defer disk.Close()
+		if err := r.putDisk(ctx, disk); err != nil {
+			return err
+		}
+		r.diskSize = size
 	}
-	defer disk.Close()
-	if err := r.putDisk(ctx, disk); err != nil {
-		return err
-	}
-	r.diskSize = size
 	ahead := wire.Ahead{
-		Root:     wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType, Disk: instance.SerialDisk, Size: size},
+		Root:     wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType, Disk: instance.SerialDisk, Size: r.diskSize},
 		Programs: r.launch.Programs,
 	}
 	if r.nic {

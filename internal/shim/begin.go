@@ -91,19 +91,12 @@ func (r *run) makeTemplate(ctx context.Context, backend vmm.Backend) error {
 
 // rehearse makes a pooled run's VM, runs the programs in it, and stops its processors.
 func (r *run) rehearse(ctx context.Context, backend vmm.Backend) error {
-	scratch, err := os.OpenFile(r.launch.Scratch, os.O_RDWR, 0)
+	disk, root, err := r.stage(ctx)
 	if err != nil {
 		return err
 	}
-	defer scratch.Close()
-	info, err := scratch.Stat()
-	if err != nil {
-		return err
-	}
-	if r.snapshots == nil {
-		return errNoSnapshots // nothing could put the instance's disk in
-	}
-	if err := r.makeVM(ctx, backend, scratch); err != nil {
+	defer disk.Close()
+	if err := r.makeVM(ctx, backend, disk); err != nil {
 		return err
 	}
 	alive, stop := r.whileAlive(ctx)
@@ -119,7 +112,7 @@ func (r *run) rehearse(ctx context.Context, backend vmm.Backend) error {
 		return err
 	}
 	for _, args := range r.launch.Programs {
-		if err := r.rehearsal(alive, args, info.Size()); err != nil {
+		if err := r.rehearsal(alive, args, root); err != nil {
 			return fmt.Errorf("rehearse %q: %w", args, err)
 		}
 	}
@@ -139,13 +132,35 @@ func (r *run) rehearse(ctx context.Context, backend vmm.Backend) error {
 	return nil
 }
 
-// rehearsal runs one program over the scratch disk.
-func (r *run) rehearsal(ctx context.Context, args []string, size int64) error {
+// stage is the disk that a pooled run's VM begins with, and the root that rehearsals have:
+// over a scratch disk, or over memory where no other disk can be put in later.
+func (r *run) stage(ctx context.Context) (*os.File, wire.Root, error) {
+	root := wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType}
+	if r.snapshots == nil {
+		disk, size, err := openDisk(ctx, r.launch.Disk)
+		r.diskSize = size
+		return disk, root, err
+	}
+	disk, err := os.OpenFile(r.launch.Scratch, os.O_RDWR, 0)
+	if err != nil {
+		return nil, root, err
+	}
+	info, err := disk.Stat()
+	if err != nil {
+		disk.Close()
+		return nil, root, err
+	}
+	root.Disk, root.Size = instance.SerialDisk, info.Size()
+	return disk, root, nil
+}
+
+// rehearsal runs one program.
+func (r *run) rehearsal(ctx context.Context, args []string, root wire.Root) error {
 	ctx, cancel := context.WithTimeout(ctx, r.launch.BootTimeout)
 	defer cancel()
 	start := wire.Start{
 		Seed: seed(), Clock: now(), Hostname: "localhost", MachineID: strings.Repeat("0", 32),
-		Root:    wire.Root{Base: instance.SerialBase, BaseType: r.launch.BaseType, Disk: instance.SerialDisk, Size: size},
+		Root:    root,
 		BaseEnv: map[string]string{"PYTHONDONTWRITEBYTECODE": "1"},
 		Main:    wire.Process{ID: wire.MainID, Args: args, Dir: "/workspace"},
 		Self:    &wire.Self{}, Workspace: &wire.Workspace{},

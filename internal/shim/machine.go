@@ -40,7 +40,7 @@ func (r *run) makeVM(ctx context.Context, backend vmm.Backend, disk *os.File) er
 	return err
 }
 
-var errNoSnapshots = errors.New("this backend has no templates")
+var errNoSnapshots = errors.New("this backend has no templates, and replaces no disk")
 
 // config is the machine but for its disk.
 func (r *run) config(files *undo.Stack) (vmm.Config, error) {
@@ -65,7 +65,10 @@ func (r *run) config(files *undo.Stack) (vmm.Config, error) {
 		}
 		return f
 	}
-	if r.launch.Template == "" {
+	switch {
+	case r.launch.Harness != "":
+		cfg.Harness = open(r.launch.Harness)
+	case r.launch.Template == "":
 		cfg.Kernel, cfg.Initrd = open(r.launch.Kernel), open(r.launch.Initrd)
 	}
 	cfg.Disks = []vmm.Disk{{Serial: instance.SerialBase, File: open(r.launch.Base), ReadOnly: true}}

@@ -15,11 +15,12 @@ const schema = 1
 type Shape struct {
 	Aegis       string   `json:"aegis"` // version of this program: it says what a guest is told to prepare
 	Backend     string   `json:"backend"`
-	Version     string   `json:"version"` // of vmm.Snapshotter: monitor, processor, rate of its clock
+	Version     string   `json:"version"` // of all.Version: monitor, processor, rate of its clock
 	Accelerator string   `json:"accelerator"`
-	Kernel      string   `json:"kernel"` // digest
-	Initrd      string   `json:"initrd"` // digest; the harness is in it
-	Image       string   `json:"image"`  // digest of the root
+	Kernel      string   `json:"kernel"`            // digest
+	Initrd      string   `json:"initrd"`            // digest; the harness is in it
+	Harness     string   `json:"harness,omitempty"` // digest, where there is no initramfs
+	Image       string   `json:"image"`             // digest of the root
 	BaseType    string   `json:"base_type"`
 	CPUs        int      `json:"cpus"`
 	Memory      int64    `json:"memory"` // bytes

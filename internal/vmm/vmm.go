@@ -109,6 +109,7 @@ type Caps struct {
 	Hardware    bool   // the processor isolates the guest; false: the OS's confinement must
 	NIC         bool   // frames by a network device; false: by a TAP in the guest
 	Snapshots   bool
+	OwnKernel   bool // the monitor brings the guest's kernel: Config.Harness takes the place of Kernel and Initrd
 	MaxCPUs     int
 	MinMemory   int64 // bytes
 }
@@ -141,6 +142,11 @@ type Config struct {
 	Initrd *os.File // cpio archive, any compression that the kernel takes
 	Args   []string // for the kernel's command line, behind the backend's own
 
+	// Harness is the guest's first program, a static one, where Caps.OwnKernel holds; it
+	// finds the directories /proc, /sys, /dev and /aegis, and nothing else. Kernel and
+	// Initrd are not used then.
+	Harness *os.File
+
 	CPUs   int   // at least 1
 	Memory int64 // bytes, a multiple of 1 MiB
 	Disks  []Disk
@@ -169,6 +175,6 @@ type NIC struct {
 // Disk is a raw image that becomes a virtio block device.
 type Disk struct {
 	Serial   string   // how the guest finds it: at most 20 bytes, [a-z0-9-]
-	File     *os.File // opened for what ReadOnly says; nil: zeros, for a later Replace
+	File     *os.File // opened for what ReadOnly says; nil: zeros, for a later Replace, where Caps.Snapshots holds
 	ReadOnly bool
 }

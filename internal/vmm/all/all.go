@@ -13,6 +13,7 @@ import (
 	"aegis/internal/fault"
 	"aegis/internal/vmm"
 	"aegis/internal/vmm/firecracker"
+	"aegis/internal/vmm/krun"
 	"aegis/internal/vmm/qemu"
 )
 
@@ -39,11 +40,12 @@ func backends(accelerator func() string) []vmm.Backend {
 		}
 		return fmt.Errorf("it needs KVM: %s", measured().Reason)
 	}
-	// Firecracker comes last, though it is the faster one, until all of the end-to-end
-	// tests were seen to pass with it.
+	// Firecracker and libkrun come last, though they are the faster ones, until all of the
+	// end-to-end tests were seen to pass with them.
 	return []vmm.Backend{
 		qemu.Lazy(func() qemu.Accel { return qemu.Accel(accelerator()) }),
 		firecracker.New(kvm),
+		krun.New(kvm),
 	}
 }
 
@@ -77,14 +79,22 @@ type Verdict struct {
 	Caps   vmm.Caps
 }
 
-// build is the name and version of a monitor, or nothing: what its snapshots are bound
-// to, without the part that only a machine can read.
-func build(ctx context.Context, b vmm.Backend) string {
-	s, ok := b.Snapshots()
-	if !ok {
-		return ""
+// Version is what VMs of a backend that were made ahead are bound to: when it changes,
+// they are not to be used any more. A backend that has none is an error.
+func Version(ctx context.Context, b vmm.Backend) (string, error) {
+	if s, ok := b.Snapshots(); ok {
+		return s.Version(ctx)
 	}
-	version, err := s.Version(ctx)
+	if b.Name() == "libkrun" {
+		return krun.Version()
+	}
+	return "", fmt.Errorf("%s makes nothing ahead", b.Name())
+}
+
+// build is the name and version of a monitor, or nothing: its Version without the part
+// that only a machine can read.
+func build(ctx context.Context, b vmm.Backend) string {
+	version, err := Version(ctx, b)
 	if err != nil {
 		return ""
 	}

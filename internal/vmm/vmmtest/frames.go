@@ -10,6 +10,20 @@ import (
 	"aegis/internal/vmm/vmmtest/guest"
 )
 
+func frames(s *suite) {
+	if !s.backend.Caps().NIC {
+		s.Skipf("pending: %s has no network device", s.backend.Name())
+	}
+	cfg := s.config()
+	cfg.NIC = &vmm.NIC{MAC: []byte{2, 0, 0, 0, 0, 1}, MTU: 1500}
+	vm := s.boot(cfg)
+	c := s.take(vm, vmm.PortControl)
+	c.expect("ready")
+	c.send("frames")
+	c.expect("ok")
+	s.exchange(vm)
+}
+
 // exchange sends frames to the guest's device and wants each back. Others that come,
 // the guest's own, are skipped.
 func (s *suite) exchange(vm vmm.VM) {

@@ -22,6 +22,8 @@ type Assets struct {
 	Kernel string // path
 	Initrd string // path, of an initramfs whose /init is testdata/init
 
+	Harness string // path of testdata/init, where Caps.OwnKernel holds: then there is nothing else
+
 	// Confinement is the rung that holds the monitors; "" is none. The test binary passes
 	// its arguments to confine.Main then.
 	Confinement string
@@ -53,6 +55,7 @@ func Run(t *testing.T, backend vmm.Backend, assets Assets) {
 		{"a panic ends the VM", panics},
 		{"a killed monitor is an error", dies},
 		{"disks are what they were opened for", disks},
+		{"frames go both ways", frames},
 		{"close works at any moment", closes},
 		{"two VMs run at once", two},
 		{"a stuck console stops nobody", stuckConsole},
@@ -112,11 +115,17 @@ type booted struct {
 
 // config is an ordinary VM of the suite.
 func (s *suite) config() vmm.Config {
-	return vmm.Config{
-		Dir: s.TempDir(), Confinement: s.assets.Confinement, Kernel: s.open(s.assets.Kernel, os.O_RDONLY), Initrd: s.open(s.assets.Initrd, os.O_RDONLY),
+	cfg := vmm.Config{
+		Dir: s.TempDir(), Confinement: s.assets.Confinement,
 		CPUs: 1, Memory: 256 << 20, Ports: []vmm.Port{vmm.PortControl, vmm.PortFS},
 		Console: &text{}, Log: &text{},
 	}
+	if s.backend.Caps().OwnKernel {
+		cfg.Harness = s.open(s.assets.Harness, os.O_RDONLY)
+	} else {
+		cfg.Kernel, cfg.Initrd = s.open(s.assets.Kernel, os.O_RDONLY), s.open(s.assets.Initrd, os.O_RDONLY)
+	}
+	return cfg
 }
 
 // boot boots cfg and closes its files, as the contract allows.
@@ -144,6 +153,7 @@ func (s *suite) keep(vm vmm.VM, cfg vmm.Config) *booted {
 func (s *suite) closeFiles(cfg vmm.Config) {
 	cfg.Kernel.Close() // nothing, where it is nil
 	cfg.Initrd.Close()
+	cfg.Harness.Close()
 	for _, d := range cfg.Disks {
 		d.File.Close()
 	}

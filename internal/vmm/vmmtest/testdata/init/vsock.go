@@ -13,8 +13,9 @@ import (
 
 // told is what the monitor says on the kernel's command line of what can't be seen here.
 var told struct {
-	vsock bool     // the ports are a vsock device's
-	disks []string // serial numbers of /dev/vda, /dev/vdb and so on
+	vsock   bool     // the ports are a vsock device's
+	restart bool     // only a restart ends the machine
+	disks   []string // serial numbers of /dev/vda, /dev/vdb and so on
 }
 
 func readHints() error {
@@ -25,6 +26,9 @@ func readHints() error {
 	for word := range strings.FieldsSeq(string(line)) {
 		if word == "aegis.vsock" {
 			told.vsock = true
+		}
+		if word == "aegis.vsock" || word == "reboot=k" {
+			told.restart = true
 		}
 		if list, ok := strings.CutPrefix(word, "aegis.disks="); ok {
 			told.disks = strings.Split(list, ",")

@@ -1,0 +1,16 @@
+package krun
+
+import (
+	"os"
+	"testing"
+
+	"aegis/internal/confine"
+)
+
+// TestMain lets the test binary be the stage of a process.
+func TestMain(m *testing.M) {
+	if status, mine := confine.Main(os.Args[1:]); mine {
+		os.Exit(status)
+	}
+	os.Exit(m.Run())
+}
