@@ -124,7 +124,7 @@ func TestReboot(t *testing.T) {
 	h.ok("exec", "web", "--", "sh", "-c", "echo kept > /root/kept && sync")
 	groups := h.groups()
 	// the daemon first, so that it sees no end; a shim last, so that it tells none
-	for _, word := range []string{"aegisd", "aegis-shim", "qemu-system", "firecracker", " fs"} {
+	for _, word := range []string{"aegisd", "aegis-shim", "qemu-system", "firecracker", "aegis-krun", " fs"} {
 		for _, p := range h.processes() {
 			if strings.Contains(p.args, word) {
 				syscall.Kill(p.pid, syscall.SIGKILL)

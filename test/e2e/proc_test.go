@@ -108,7 +108,7 @@ func (p process) role() string {
 		return ""
 	}
 	switch name := filepath.Base(args[0]); {
-	case strings.HasPrefix(name, "qemu-system"), name == "firecracker":
+	case strings.HasPrefix(name, "qemu-system"), name == "firecracker", name == "aegis-krun":
 		return "vmm"
 	case len(args) > 1 && (args[1] == "fs" || args[1] == "net"):
 		return args[1]
