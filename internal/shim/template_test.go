@@ -2,6 +2,7 @@ package shim
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -144,6 +145,9 @@ func (r *rehearsed) script() script {
 				program = " " + req.Start.Main.Args[0]
 				r.seeds = append(r.seeds, string(req.Start.Seed))
 			}
+			if req.Mount != nil {
+				program = fmt.Sprintf(" and %d programs", len(req.Mount.Programs))
+			}
 			r.seen = append(r.seen, string(req.Op)+program+" on "+string(body[:n]))
 			r.mu.Unlock()
 			then(g, s, req)
@@ -228,8 +232,8 @@ func TestPooledDisk(t *testing.T) {
 		mounted bool
 		want    []string
 	}{
-		"a new instance":  {true, []string{"rehearse on scratch", "mount on fresh", "start on fresh"}},
-		"one with a disk": {false, []string{"rehearse on scratch", "mount on fresh", "unmount on fresh", "start on inst-bbbbbbbbbbbb"}},
+		"a new instance":  {true, []string{"rehearse on scratch", "rehearse on scratch", "mount and 3 programs on fresh", "start on fresh"}},
+		"one with a disk": {false, []string{"rehearse on scratch", "rehearse on scratch", "mount and 3 programs on fresh", "unmount on fresh", "start on inst-bbbbbbbbbbbb"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var guest rehearsed
@@ -240,7 +244,7 @@ func TestPooledDisk(t *testing.T) {
 			os.WriteFile(disk, []byte("fresh"), 0o600)
 			template := made(t, backend)
 			w := beginWith(t, backend, func(l *instance.Launch) {
-				l.Assignment, l.Template, l.Scratch, l.Disk, l.Programs = nil, template, scratch, disk, [][]string{{"true"}}
+				l.Assignment, l.Template, l.Scratch, l.Disk, l.Programs = nil, template, scratch, disk, [][]string{{"true"}, {"true"}, {"sh"}}
 			})
 			w.ready()
 			to := assignment(t, "inst-bbbbbbbbbbbb")
