@@ -201,7 +201,7 @@ func (g *ground) unmask() error {
 	return nil
 }
 
-// prepare lays the ground of a template, with the drivers of a network.
+// prepare lays the ground of a template, and joins its network, which is nobody's yet.
 func (m *vm) prepare(p wire.Prepare) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -214,5 +214,8 @@ func (m *vm) prepare(p wire.Prepare) error {
 	if p.Network == nil {
 		return nil
 	}
-	return m.drive(p.Network)
+	if p.Network.TAP {
+		return m.drive(p.Network)
+	}
+	return m.join(p.Network)
 }

@@ -101,6 +101,7 @@ func (m *vm) join(n *wire.Network) error {
 
 // open lets the host's streams in, if there are any.
 func (m *vm) open(index int, n *wire.Network) {
+	m.ingress = false
 	if n.Ingress == nil {
 		return
 	}
@@ -175,10 +176,11 @@ func openIngress(index int, n *wire.Network) error {
 	return nl.letIn(index, gateway, n.Ingress)
 }
 
-// leave undoes join in a rehearsal. A TAP is not rehearsed: it would take the port.
+// leave undoes join of what was joined ahead and is not the start's. A TAP is never
+// joined ahead: it would take the port.
 func (m *vm) leave() error {
 	n := m.network
-	m.network = nil
+	m.network, m.ingress = nil, false
 	if n == nil {
 		return nil
 	}

@@ -62,13 +62,17 @@ func (s *server) prepare(p wire.Prepare) error {
 		return err
 	}
 	mark("base")
+	network := p.Network
+	if network != nil && network.TAP {
+		network = nil
+	}
 	for _, args := range p.Programs {
 		err := s.warm(wire.Start{
 			Seed: p.Seed, Clock: wire.Clock{UnixNano: time.Now().UnixNano()},
 			Hostname: "localhost", MachineID: strings.Repeat("0", 32),
 			Root:    wire.Root{Base: p.Base, BaseType: p.BaseType},
-			BaseEnv: warmEnv,
-			Main:    wire.Process{ID: wire.MainID, Args: args, Dir: workspaceDir}, Workspace: &wire.Workspace{},
+			BaseEnv: warmEnv, Network: network,
+			Main: wire.Process{ID: wire.MainID, Args: args, Dir: workspaceDir}, Workspace: &wire.Workspace{},
 		})
 		if err != nil {
 			return err

@@ -146,17 +146,12 @@ func (m *vm) mount(ahead wire.Ahead) (*cgroups, error) {
 // unmount undoes mount, but for the network.
 func (m *vm) unmount() error {
 	m.mu.Lock()
-	mounted, joined := m.root != nil, m.network
-	m.network = nil
+	mounted := m.root != nil
 	m.mu.Unlock()
 	if !mounted {
 		return fault.New(fault.WrongState, "", "", "no disk is mounted")
 	}
-	if err := m.undo(); err != nil {
-		return err
-	}
-	m.network = joined
-	return nil
+	return m.undo()
 }
 
 // identify makes this machine unlike any other, before anything else happens.
@@ -205,15 +200,12 @@ func (m *vm) clear(grace time.Duration) {
 }
 
 // undo takes back what become did in a rehearsal: afterwards the ground is as it was
-// laid, but for a pump that waits, and nothing is left of the disk.
+// laid, but for a pump that waits and a network that is joined, and nothing is left of the disk.
 func (m *vm) undo() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.clear(0)
 	m.workspace, m.root = nil, nil
-	if err := m.leave(); err != nil {
-		return err
-	}
 	if err := stepOut(m.outside); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ type Prepare struct {
 	Seed     []byte     `json:"seed"` // as Start's; a template's own is nobody else's
 	Base     string     `json:"base"` // as Root's
 	BaseType string     `json:"base_type"`
-	Network  *Network   `json:"network,omitempty"`  // nil: its drivers are not loaded
+	Network  *Network   `json:"network,omitempty"`  // joined ahead; of a TAP the drivers are loaded
 	Programs [][]string `json:"programs,omitempty"` // one that is missing is left out
 }
 
