@@ -4,10 +4,14 @@ package harness
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"aegis/internal/fault"
 	"aegis/internal/wire"
@@ -91,6 +95,55 @@ func TestNetworksAlike(t *testing.T) {
 	} {
 		if got := alike(c.ahead, c.start); got != c.want {
 			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// TestNetworkIsTakenOver joins one ahead, in a network namespace of its own, and then as a
+// start does: what is alike stays, what is not is joined anew, and nothing stays of none.
+func TestNetworkIsTakenOver(t *testing.T) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("pending: a network namespace needs root here: %v", err)
+	}
+	tap, err := openTAP(device)
+	if err != nil {
+		t.Skipf("pending: no TAP here: %v", err)
+	}
+	defer tap.Close()
+	m := &vm{drivers: map[string]bool{"order.net": true}}
+	own := *someNetwork
+	own.MAC, own.Ingress = "02:00:00:00:00:08", &wire.Ingress{Ports: []uint16{80}, First: 65000, Last: 65010}
+	smaller := own
+	smaller.MTU, smaller.Ingress = 1500, nil
+	for _, c := range []struct {
+		name      string
+		join      *wire.Network
+		mac       string
+		mtu       int
+		addresses int
+		ingress   bool
+	}{
+		{"ahead", someNetwork, "02:00:00:00:00:07", 65520, 2, false},
+		{"the start", &own, "02:00:00:00:00:08", 65520, 2, true},
+		{"ahead again", someNetwork, "02:00:00:00:00:07", 65520, 2, false},
+		{"another", &smaller, "02:00:00:00:00:08", 1500, 2, false},
+		{"none", nil, "02:00:00:00:00:08", 1500, 0, false},
+	} {
+		if err := m.join(c.join); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		eth, err := net.InterfaceByName(device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs, _ := eth.Addrs()
+		if eth.HardwareAddr.String() != c.mac || eth.MTU != c.mtu || len(addrs) != c.addresses || m.ingress != c.ingress || eth.Flags&net.FlagUp == 0 != (c.join == nil) {
+			t.Errorf("%s: %+v, %v, ingress %t", c.name, eth, addrs, m.ingress)
+		}
+		routes, _ := os.ReadFile("/proc/thread-self/net/route")
+		if strings.Contains(string(routes), device+"\t00000000\t0109090A") != (c.join != nil) {
+			t.Errorf("%s: routes:\n%s", c.name, routes)
 		}
 	}
 }
