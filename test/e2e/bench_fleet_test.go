@@ -85,11 +85,14 @@ func (f fleet) rest(instances int) {
 }
 
 // each measures act n times in every member, in turns, each time after before, and adds a
-// row for each way to start.
-func (f fleet) each(what string, n int, before, act func(*member)) [][]series {
+// row for each way to start. Cold boots, which take the longest, have a turn in so many.
+func (f fleet) each(what string, n, cold int, before, act func(*member)) [][]series {
 	took := f.series()
-	for range n {
+	for i := range n {
 		for _, m := range f.members {
+			if m.origin == startOrigins[0] && i%cold != 0 {
+				continue
+			}
 			before(m)
 			m.in(took).took(func() { act(m) })
 		}

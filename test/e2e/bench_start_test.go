@@ -20,8 +20,8 @@ func measureStarts(h *home, out *table) {
 		name    string
 		measure func(fleet, *plain)
 	}{
-		{"true", func(f fleet, host *plain) { f.measureRuns(host, "true") }},
-		{"python", func(f fleet, host *plain) { f.measureRuns(host, "python3", "-c", "pass") }},
+		{"true", func(f fleet, host *plain) { f.measureRuns(host, 1, "true") }},
+		{"python", func(f fleet, host *plain) { f.measureRuns(host, 3, "python3", "-c", "pass") }},
 		{"row", func(f fleet, _ *plain) { f.measureRow() }},
 		{"server", fleet.measureServers},
 		{"idle", fleet.measureIdle},
@@ -34,10 +34,10 @@ func measureStarts(h *home, out *table) {
 	}
 }
 
-// measureRuns measures runs of a program.
-func (f fleet) measureRuns(host *plain, program ...string) {
+// measureRuns measures runs of a program, a cold boot once in so many turns.
+func (f fleet) measureRuns(host *plain, cold int, program ...string) {
 	run := append([]string{"run", "--"}, program...)
-	took := f.each(fmt.Sprintf("run -- %s", program), *rounds, func(*member) { f.rest(0) }, func(m *member) { m.ok(run...) })
+	took := f.each(fmt.Sprintf("run -- %s", program), *rounds, cold, func(*member) { f.rest(0) }, func(m *member) { m.ok(run...) })
 	host.measure(f.out, fmt.Sprint(program), *rounds, took, func() { host.ok(program...) })
 }
 
@@ -69,7 +69,7 @@ func (f fleet) measureServers(host *plain) {
 		urls[m] = m.serve("late", "--pause-after", "1s", "--stop-after", "1s")
 	}
 	stopped := func(m *member) { m.state("late", "STOPPED", time.Minute); f.rest(1) }
-	took := f.each("first answer of http.server from STOPPED", *rounds, stopped, func(m *member) { m.page(urls[m], "page of late\n") })
+	took := f.each("first answer of http.server from STOPPED", *rounds, 3, stopped, func(m *member) { m.page(urls[m], "page of late\n") })
 	host.measure(f.out, "http.server", *rounds, took, host.firstAnswer)
 	for _, m := range f.members {
 		m.ok("instance", "delete", "--force", "late")
