@@ -70,6 +70,16 @@ func TestForgedAddresses(t *testing.T) {
 	}
 }
 
+// A guest without IPv6 sends nothing of it.
+func TestWithoutIPv6(t *testing.T) {
+	frame := echoRequest(netip.MustParseAddr("2606::1"), 1, 1, "x")
+	for ipv6, want := range map[bool]verdict{true: echo, false: drop} {
+		if got := (filter{guestMAC, ipv6}).judge(frame); got != want {
+			t.Errorf("IPv6 %v: %d, want %d", ipv6, got, want)
+		}
+	}
+}
+
 // A stream that can't be trusted ends the helper, and with it the VM; a short
 // frame is just dropped.
 func TestOversizedAndCutFrames(t *testing.T) {

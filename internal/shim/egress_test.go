@@ -43,6 +43,16 @@ func TestGuestIsToldItsNetwork(t *testing.T) {
 	}
 }
 
+// Of IPv6 a guest has an address when the host has a way to it.
+func TestAddressesOfAGuest(t *testing.T) {
+	for ipv6, want := range map[bool]int{true: 2, false: 1} {
+		n := (&network{ipv6: ipv6}).guest(true)
+		if len(n.Addresses) != want || len(n.Gateways) != want {
+			t.Errorf("IPv6 %v: %v by %v", ipv6, n.Addresses, n.Gateways)
+		}
+	}
+}
+
 func TestNetworkHelperDies(t *testing.T) {
 	w := begin(t, script{}, withNetwork)
 	w.mustStart(false)
