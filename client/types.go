@@ -193,13 +193,14 @@ type Check struct {
 	Fix    string `json:"fix" doc:"the command that mends it, or that adds what is not needed; empty where there is nothing to do"`
 }
 
-// Progress is one line of a setup's stream.
+// Progress is one line of the stream of a setup, a pull or an import.
 type Progress struct {
 	Step    string   `json:"step"`
 	Message string   `json:"message"`
 	Done    int64    `json:"done,omitempty"`
 	Total   int64    `json:"total,omitempty" doc:"0 when unknown"`
-	Error   *Problem `json:"error,omitempty" doc:"only on the last line of a setup that failed"`
+	Image   *Image   `json:"image,omitempty" doc:"only on the last line of a pull or an import"`
+	Error   *Problem `json:"error,omitempty" doc:"only on the last line of what failed"`
 }
 
 // Secret is one stored secret, without its value.

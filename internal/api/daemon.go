@@ -25,9 +25,14 @@ func (s *server) daemon() {
 	raw(s, operation("set-up", http.MethodPost, "/setup", "Make what a first start needs; progress as NDJSON", http.StatusOK), s.setup)
 }
 
-// setup streams the steps. A failure before the first one is an ordinary
-// problem; a later one is the last line.
+// setup streams the steps.
 func (s *server) setup(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
+	return s.progress(w, "set-up", func(send func(client.Progress)) error { return s.Daemon.Setup(r.Context(), send) })
+}
+
+// progress streams what an act reports. A failure before the first line is an ordinary
+// problem; a later one is the last line.
+func (s *server) progress(w http.ResponseWriter, id string, act func(send func(client.Progress)) error) error {
 	lines := json.NewEncoder(w)
 	begun := false
 	send := func(p client.Progress) {
@@ -39,9 +44,9 @@ func (s *server) setup(w http.ResponseWriter, r *http.Request, _ *struct{}) erro
 		lines.Encode(p) // a client that has gone ends the context
 		http.NewResponseController(w).Flush()
 	}
-	err := s.Daemon.Setup(r.Context(), send)
+	err := act(send)
 	if err != nil && begun {
-		p := s.failed("set-up", err).Problem
+		p := s.failed(id, err).Problem
 		send(client.Progress{Error: &p})
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // requests are the schemas of bodies that are sent to the daemon.
-var requests = []string{"Create", "Exec", "Lease"}
+var requests = []string{"Create", "Exec", "Lease", "PullImage"}
 
 // document serves the OpenAPI document, made once from the routes.
 func (s *server) document() http.HandlerFunc {

@@ -42,6 +42,7 @@ func Handler(s Services) http.Handler {
 	srv.copies()
 	srv.logs()
 	srv.secrets()
+	srv.images()
 	srv.daemon()
 	srv.system()
 	if s.Metrics != nil {

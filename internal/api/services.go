@@ -23,6 +23,7 @@ type Services struct {
 	Instances Instances
 	Processes Processes
 	Secrets   Secrets
+	Images    Images
 	Daemon    Daemon
 	Metrics   http.Handler // answers GET /metrics; nil: there are none
 	Log       *slog.Logger // gets panics, with their stacks, and internal failures; nil: slog.Default
@@ -86,6 +87,18 @@ type Secrets interface {
 	Set(ctx context.Context, name string, value []byte) error
 	List(ctx context.Context) ([]client.Secret, error)
 	Delete(ctx context.Context, name string) error
+}
+
+// Images are what roots are made from. A ref is a name, a digest, or the beginning of
+// one; a platform is "" for this machine's.
+type Images interface {
+	List(ctx context.Context) ([]client.Image, error)
+	Info(ctx context.Context, ref, platform string) (client.Image, error)
+	Delete(ctx context.Context, ref, platform string) error
+	// Pull and Import call progress from one goroutine at a time, before they return.
+	Pull(ctx context.Context, in client.PullImage, progress func(client.Progress)) (client.Image, error)
+	// Import reads archive to its end before it first calls progress.
+	Import(ctx context.Context, in client.ImportImage, archive io.Reader, progress func(client.Progress)) (client.Image, error)
 }
 
 // Daemon is the daemon itself.

@@ -56,12 +56,22 @@ func secretNames(ctx context.Context, c *client.Client) ([]string, error) {
 	return names, err
 }
 
+// imageNames completes names of images.
+func imageNames(ctx context.Context, c *client.Client) ([]string, error) {
+	all, err := c.Images(ctx)
+	var names []string
+	for _, i := range all {
+		names = append(names, i.Names...)
+	}
+	return names, err
+}
+
 // flagWords are the values of flags that take one of few words.
 var flagWords = map[string][]string{
 	"restart": {"no", "on-failure", "always"},
 	"stream":  {"stdout", "stderr", "system"},
 	"net":     {"public", "lan", "none"},
-	"pull":    {pullMissing, pullNever},
+	"pull":    {pullAlways, pullMissing, pullNever},
 }
 
 // complete teaches every command below cmd its arguments and the values of its flags.
@@ -75,6 +85,10 @@ func (a *app) complete(cmd *cobra.Command) {
 		cmd.ValidArgsFunction = a.offerPlaces
 	case "secret set", "secret delete":
 		cmd.ValidArgsFunction = a.offer(secretNames)
+	case "image delete", "image info", "image pull":
+		cmd.ValidArgsFunction = a.offer(imageNames)
+	case "image import":
+		cmd.ValidArgsFunction = nil // files
 	case "exec", "shell", "logs", "instance info", "instance wait", "instance hold":
 		names := a.offer(instanceNames)
 		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
@@ -88,6 +102,9 @@ func (a *app) complete(cmd *cobra.Command) {
 	}
 	if cmd.Flags().Lookup("secret") != nil {
 		cmd.RegisterFlagCompletionFunc("secret", a.offer(secretNames))
+	}
+	if cmd.Flags().Lookup("image") != nil {
+		cmd.RegisterFlagCompletionFunc("image", a.offer(imageNames))
 	}
 	for flag, words := range flagWords {
 		if cmd.Flags().Lookup(flag) != nil {

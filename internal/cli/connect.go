@@ -45,11 +45,19 @@ func (a *app) setUp(ctx context.Context, c *client.Client) error {
 	return err
 }
 
-// connectReady is connect and ready.
-func (a *app) connectReady(ctx context.Context, pull string) (*client.Client, error) {
+// connectReady is connect and ready, and brings the image that is named, unless pull
+// forbids that.
+func (a *app) connectReady(ctx context.Context, image, pull string) (*client.Client, error) {
 	c, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c, a.ready(ctx, c, pull)
+	if err := a.ready(ctx, c, pull); err != nil {
+		return nil, err
+	}
+	if pull == pullNever || image == "" && pull == pullMissing {
+		return c, nil
+	}
+	_, err = a.pullImage(ctx, c, client.PullImage{Image: image, When: pull})
+	return c, err
 }

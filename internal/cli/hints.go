@@ -19,7 +19,9 @@ func (a *app) hint(f *fault.Error) string {
 	switch f.Kind {
 	case fault.Config:
 		return a.hintConfig(f)
-	case fault.Usage, fault.Invalid, fault.ImageMissing:
+	case fault.ImageMissing, fault.ImageUnusable, fault.ImageInUse, fault.Registry:
+		return a.hintImage(f)
+	case fault.Usage, fault.Invalid:
 		return strings.Join(strings.Fields("aegis "+a.verb+" --help"), " ")
 	case fault.NotFound, fault.Ambiguous:
 		return "aegis ps"
@@ -51,6 +53,19 @@ func (a *app) hint(f *fault.Error) string {
 		return a.hintLog(f)
 	}
 	return a.hintDaemon(f)
+}
+
+// hintImage leads to the images that there are, those who use them, or into a registry.
+func (a *app) hintImage(f *fault.Error) string {
+	switch {
+	case f.Kind == fault.ImageInUse:
+		return "aegis ps"
+	case f.Kind == fault.Registry && strings.Contains(f.Why, "docker login"):
+		return "docker login " + quote(f.Subject)
+	case f.Kind == fault.Registry:
+		return "curl -sS -o /dev/null https://" + quote(f.Subject) + "/v2/"
+	}
+	return "aegis image list"
 }
 
 // hintDaemon is about failures that no instance has caused.

@@ -135,7 +135,7 @@ func (a *app) findDaemon() (string, error) {
 // inherited are the variables that aegisd may need. The others stay out of its
 // environment: any of them may be a secret that its user is about to store.
 var inherited = []string{"HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY",
-	"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+	"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"}
 
 func (a *app) daemonEnv(environ []string) []string {
 	var out []string

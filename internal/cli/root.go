@@ -23,6 +23,7 @@ func (a *app) root() *cobra.Command {
 		a.run(), a.exec(), a.shell(), a.cp(), a.logs(), a.events(), a.stats(), a.ps(),
 		a.group("instance", "Start, look at and end instances", a.start(), a.list(), a.info(), a.stop(), a.restart(), a.wait(),
 			a.pause(), a.resume(), a.hold(), a.release(), a.delete(), a.prune()),
+		a.group("image", "Bring images and look after them", a.imageList(), a.imagePull(), a.imageImport(), a.imageInfo(), a.imageDelete()),
 		a.group("system", "Look after the disk", a.systemDF(), a.systemPrune()),
 		a.group("secret", "Keep secrets for instances", a.secretSet(), a.secretList(), a.secretDelete()))
 	root.AddCommand(a.man())

@@ -21,8 +21,12 @@ const goes = "a run is deleted when its command ends; aegis instance start keeps
 
 func (a *app) run() *cobra.Command {
 	s, tty, remove, clock := &spec{}, false, true, &timings{last: time.Now()}
-	cmd := &cobra.Command{Use: "run [FLAGS] -- COMMAND...", Short: "Run a command in an instance of its own, then delete that",
-		Args: a.beforeDash(0, true),
+	cmd := &cobra.Command{Use: "run [FLAGS] [-- COMMAND...]", Short: "Run a command in an instance of its own, then delete that",
+		Long: "Run a command in an instance of its own, then delete that. An image that is named may have a command of\n" +
+			"its own; what goes behind -- replaces it, and stands behind the image's entry point.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			return a.beforeDash(0, !cmd.Flags().Changed("image"))(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.begun, a.process = true, true
 			create, err := s.create(a, cmd, args)
@@ -62,7 +66,7 @@ func terminalFlags(cmd *cobra.Command, tty *bool) {
 func (a *app) runEphemeral(parent context.Context, create client.Create, pull string, clock *timings) error {
 	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	c, err := a.connectReady(ctx, pull)
+	c, err := a.connectReady(ctx, create.Image, pull)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Values of --pull.
-const pullMissing, pullNever = "missing", "never"
+const pullAlways, pullMissing, pullNever = "always", "missing", "never"
 
 // spec are the flags of run and instance start that make an instance.
 type spec struct {
@@ -24,8 +24,8 @@ type spec struct {
 func (s *spec) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.Name, "name", "", "its name; default: generated")
-	f.StringVar(&s.Image, "image", "", "its root file system; default: Aegis's own image")
-	f.StringVar(&s.pull, "pull", pullMissing, "`WHEN` to fetch what its image needs: missing or never")
+	f.StringVar(&s.Image, "image", "", "its root file system: a `REFERENCE`, an imported image's name, or a digest; default: as configured, else Aegis's own")
+	f.StringVar(&s.pull, "pull", pullMissing, "`WHEN` to fetch its image: always, missing or never")
 	f.StringVar(&s.workspace, "workspace", "", "`PATH|NAME[:ro]` to mount at /workspace: ./dir, /dir, or a named one")
 	f.StringArrayVar(&s.Expose, "expose", nil, "`[[IP:]HOST:]GUEST[/http|/tcp]` to reach from the host (many)")
 	f.StringArrayVar(&s.Secrets, "secret", nil, "`NAME` of a stored secret for its environment, '*' for all (many)")
@@ -76,11 +76,8 @@ func (s *spec) create(a *app, cmd *cobra.Command, command []string) (client.Crea
 	if cmd.Flags().Changed("cpus") && c.CPUs < 1 {
 		return c, fault.New(fault.Invalid, "", "read --cpus", "%d is less than 1", c.CPUs)
 	}
-	if s.pull == "always" {
-		return c, fault.New(fault.Invalid, "", "read --pull", "no image comes from a registry yet, so that there is nothing to pull again")
-	}
 	if !slices.Contains(flagWords["pull"], s.pull) {
-		return c, fault.New(fault.Invalid, "", "read --pull", "%.40q is not missing or never", s.pull)
+		return c, fault.New(fault.Invalid, "", "read --pull", "%.40q is not always, missing or never", s.pull)
 	}
 	if cmd.Flags().Changed("net") && !slices.Contains(flagWords["net"], c.Net) {
 		return c, fault.New(fault.Invalid, "", "read --net", "%.40q is not public, lan or none", c.Net)

@@ -65,7 +65,7 @@ func (o outcome) wellFormed() bool {
 // TestEveryCommandRefuses holds that no command takes a flag it doesn't have, an
 // argument too many, or a value of the wrong kind.
 func TestEveryCommandRefuses(t *testing.T) {
-	many := []string{"stats", "help", "secret delete", "instance stop", "instance delete", "instance pause", "instance resume", "instance restart", "instance release"}
+	many := []string{"stats", "help", "secret delete", "image delete", "instance stop", "instance delete", "instance pause", "instance resume", "instance restart", "instance release"}
 	for _, cmd := range leaves() {
 		verb := strings.Fields(verbOf(cmd))
 		refuse := func(args ...string) {

@@ -32,6 +32,8 @@ type assets struct {
 	choice func() choice        // kept once it was good: the probes take time
 	found  func() confine.Found // what this machine allows, asked for once
 
+	turns turns // of pulls, by the image's name
+
 	mu     sync.Mutex // one set-up at a time
 	initrd sync.Mutex
 	blank  sync.RWMutex // held for reading while a blank disk is made and copied
@@ -210,6 +212,12 @@ func (a *assets) setup(ctx context.Context, tell report) error {
 		return err
 	}
 	tell("image", "the default image, "+config.HumanSize(img.Size), img.Size, img.Size)
+	if name := a.config.Image; name != "" && name != image.DefaultName {
+		if _, err := a.pull(ctx, client.PullImage{}, func(msg string, done, total int64) { tell(imageStep, name+", "+msg, done, total) }); err != nil {
+			return err
+		}
+		tell(imageStep, name, 0, 0)
+	}
 	if _, err := image.Blank(ctx, a.home.Blank(), a.config.Disk); err != nil {
 		return err
 	}

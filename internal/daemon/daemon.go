@@ -191,7 +191,7 @@ func (d *daemon) listen() (net.Listener, error) {
 }
 
 func (d *daemon) services() api.Services {
-	return api.Services{Instances: d.engine, Processes: d.engine, Secrets: vault{d.secrets}, Daemon: d, Metrics: d.metrics.handler(), Log: d.log}
+	return api.Services{Instances: d.engine, Processes: d.engine, Secrets: vault{d.secrets}, Images: images{d}, Daemon: d, Metrics: d.metrics.handler(), Log: d.log}
 }
 
 // companion finds another program of Aegis beside this one, or where an

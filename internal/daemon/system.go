@@ -27,14 +27,16 @@ type holding struct {
 	remove func(path string) error // nil: engine.Discard
 }
 
-// templates is the holding that only the engine may remove from.
-const templates = "templates"
+// templates is the holding that only the engine may remove from, and imageFiles one that
+// it is told of.
+const templates, imageFiles = "templates", "images"
 
 // holdings lists all that is on disk. What a cache that other homes may use holds
 // is needed, unless all.
 func holdings(home paths.Home, cfg config.Config, needs engine.Needs, all bool) []holding {
 	cache := []holding{
-		{"images", []string{home.Images()}, image.Unused(home.Images(), append(needs.Images, cfg.Image)), nil},
+		{imageFiles, []string{home.Images()}, image.Unused(home.Images(), append(needs.Images, cfg.Image)), nil},
+		{"layers of images", []string{home.Layers()}, image.Store{Dir: home.Images(), Layers: home.Layers()}.UnusedLayers(), nil},
 		{"kernels", []string{home.Kernels()}, kernel.Unused(home.Kernels()), nil},
 		{"blank disks", []string{home.Blank()}, image.UnusedBlanks(home.Blank(), append(needs.Disks, cfg.Disk, config.Default().Disk)), nil},
 		{"unfinished work", []string{home.Stage()}, stale(home.Stage()), nil},
@@ -125,8 +127,14 @@ func (d *daemon) Prune(ctx context.Context, all bool) (client.Pruned, error) {
 	}
 	held := holdings(d.home, d.config, needs, all)
 	for i := range held {
-		if held[i].name == templates {
+		switch held[i].name {
+		case templates:
 			held[i].remove = d.engine.DiscardTemplate
+		case imageFiles:
+			held[i].remove = func(path string) error {
+				d.engine.ForgetImage(image.DigestOf(path))
+				return engine.Discard(path)
+			}
 		}
 	}
 	return remove(ctx, held)

@@ -35,9 +35,11 @@ func (e *Engine) Create(ctx context.Context, c client.Create) (client.Instance, 
 		return client.Instance{}, named(c.Name, err)
 	}
 	u.Add(func() { settle(false) })
-	if _, err := e.plan(rec); err != nil {
+	p, err := e.plan(rec)
+	if err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}
+	rec.Image = p.files.Digest
 	if err := e.vacated(ctx, rec.Spec.Name, rec.Spec.Ports); err != nil {
 		return client.Instance{}, named(c.Name, err)
 	}

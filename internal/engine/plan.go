@@ -16,6 +16,7 @@ import (
 	"aegis/internal/config"
 	"aegis/internal/egress"
 	"aegis/internal/fault"
+	"aegis/internal/image"
 	"aegis/internal/instance"
 	"aegis/internal/store"
 	"aegis/internal/template"
@@ -50,9 +51,12 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := e.Assets.Files(e.ctx, backend.Name, spec.Image)
+	files, err := e.files(backend.Name, rec)
 	if err != nil {
 		return nil, err
+	}
+	if len(command(spec, files)) == 0 {
+		return nil, fault.New(fault.Invalid, "command", "find the command", "the image has none of its own, and none is given behind --")
 	}
 	if err := checkSpace(e.Home.Dir); err != nil {
 		return nil, err
@@ -78,6 +82,19 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	p.boots.Start = start(rec, files, secrets)
 	p.boots.Secrets = slices.Sorted(maps.Keys(secrets))
 	return p, nil
+}
+
+// files are those of the image that the instance was made from: its disk lies over that
+// one, whatever the name has come to mean. The default image is what set-up makes; where
+// it has gone or is damaged, the one that took its place does.
+func (e *Engine) files(backend string, rec store.Record) (Files, error) {
+	if rec.Image != "" {
+		files, err := e.Assets.Files(e.ctx, backend, rec.Image)
+		if err == nil || rec.Spec.Image != "" && rec.Spec.Image != image.DefaultName {
+			return files, err
+		}
+	}
+	return e.Assets.Files(e.ctx, backend, rec.Spec.Image)
 }
 
 // guestPorts are the exposed ones.

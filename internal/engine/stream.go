@@ -124,13 +124,8 @@ func (e *Engine) Exec(ctx context.Context, ref string, x client.Exec) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	var spec instance.Spec
-	a.ask(ctx, func() error { spec = a.rec.Spec; return nil })
 	process := wire.Process{ID: instance.NewExecID(), Args: x.Command, Env: x.Env, Dir: x.Workdir, User: x.User,
 		TTY: x.TTY, Rows: uint16(x.Rows), Cols: uint16(x.Cols)}
-	if process.User == "" {
-		process.User = spec.User
-	}
 	stream, err := life.Exec(ctx, process)
 	if err != nil {
 		release()

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path"
@@ -38,7 +39,7 @@ type settings struct {
 	hostname string
 	env      map[string]string
 	dir      string // where a process starts that names no directory
-	user     string // the main process's
+	user     string // the main process's, and of one that names none
 }
 
 // spawn starts p: its user, directory and program must be there.
@@ -46,7 +47,7 @@ func (s *spawner) spawn(p wire.Process, with settings) (*child, error) {
 	if err := checkProcess(p); err != nil {
 		return nil, err
 	}
-	who, err := s.accounts.find(p.User, "/etc/passwd", "/etc/group")
+	who, err := s.accounts.find(cmp.Or(p.User, with.user), "/etc/passwd", "/etc/group")
 	if err != nil {
 		return nil, err
 	}

@@ -71,3 +71,6 @@ func isDigest(ref string) bool {
 func place(dir, digest string) string {
 	return filepath.Join(dir, strings.TrimPrefix(digest, digestPrefix))
 }
+
+// DigestOf is the digest of the image that has this directory.
+func DigestOf(path string) string { return digestPrefix + filepath.Base(path) }

@@ -13,6 +13,9 @@ import (
 	"aegis/internal/undo"
 )
 
+// Reading is what an import says while it stores its archive, before all else.
+const Reading = "reading"
+
 // Source is what an import takes.
 type Source struct {
 	Archive  io.Reader // a docker archive, an OCI archive, an OCI layout or a root's files as a tar stream; compressed or not
@@ -123,7 +126,7 @@ func (in intake) spool(ctx context.Context, to *os.File, stream io.Reader) error
 		}
 		n, err := io.CopyN(to, stream, spoolStep)
 		size += n
-		in.report("reading", size, 0)
+		in.report(Reading, size, 0)
 		switch {
 		case err == io.EOF:
 			return nil

@@ -77,6 +77,7 @@ const (
 const (
 	nameKernel = "kernel" // one directory a kernel version
 	nameImages = "images" // one directory an image digest
+	nameLayers = "layers" // packed layers of images by digest
 	nameBlank  = "blank"  // formatted, empty disks by size
 	nameStage  = "stage"  // unfinished work, safe to remove when no daemon runs
 )
@@ -213,6 +214,9 @@ func (h Home) Kernels() string { return filepath.Join(h.Cache, nameKernel) }
 
 // Images holds a directory for each image.
 func (h Home) Images() string { return filepath.Join(h.Cache, nameImages) }
+
+// Layers holds the packed layers that images were made from.
+func (h Home) Layers() string { return filepath.Join(h.Cache, nameLayers) }
 
 // Blank holds formatted, empty disks.
 func (h Home) Blank() string { return filepath.Join(h.Cache, nameBlank) }

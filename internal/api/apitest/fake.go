@@ -49,6 +49,7 @@ type Fake struct {
 	SetupErr error
 
 	mu     sync.Mutex
+	images []client.Image // beside the default
 	list   []*client.Instance
 	made   int
 	values map[string][]byte
@@ -59,7 +60,7 @@ type Fake struct {
 
 // Services are the fake's own.
 func (f *Fake) Services() api.Services {
-	return api.Services{Instances: (*records)(f), Processes: (*processes)(f), Secrets: (*secrets)(f), Daemon: (*daemon)(f),
+	return api.Services{Instances: (*records)(f), Processes: (*processes)(f), Secrets: (*secrets)(f), Images: (*images)(f), Daemon: (*daemon)(f),
 		Log: slog.New(slog.DiscardHandler)}
 }
 
