@@ -66,14 +66,11 @@ func findPort(name string, wait time.Duration) (string, error) {
 	}
 }
 
-// openPortBlocking opens a port for a process that uses plain system calls.
-func openPortBlocking(name string) (*os.File, error) {
+// openForPump opens a port for a process that uses plain system calls. Where the host
+// dials, it is what the host will dial, since that may be long after: see dialled.
+func openForPump(name string) (*os.File, error) {
 	if vsock != nil {
-		f, err := vsock.accept(name)
-		if err != nil {
-			return nil, err
-		}
-		return f, block(f)
+		return vsock.share(name)
 	}
 	path, err := findPort(name, bootWait)
 	if err != nil {
@@ -84,15 +81,6 @@ func openPortBlocking(name string) (*os.File, error) {
 		return nil, fmt.Errorf("open port %q: %w", name, err)
 	}
 	return os.NewFile(uintptr(fd), path), nil
-}
-
-// block has reads and writes of a file's descriptor wait, in every process that has it.
-// Fd does so only for a file that the os package itself made otherwise.
-func block(f *os.File) error {
-	if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
-		return fmt.Errorf("open port %q: %w", f.Name(), err)
-	}
-	return nil
 }
 
 // port is a port as a net.Conn. It has no deadlines: the host may freeze this machine

@@ -55,18 +55,49 @@ func TestPortIsDialledAgain(t *testing.T) {
 	}
 }
 
-func TestPumpsPortBlocks(t *testing.T) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+// TestPumpWaitsForTheHost has a pump's port dialled by two hosts, the first of which gave
+// it up, and one that nobody dials.
+func TestPumpWaitsForTheHost(t *testing.T) {
+	path := t.TempDir() + "/port"
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fds[1])
-	f := os.NewFile(uintptr(fds[0]), "port") // as accept makes it
-	defer f.Close()
-	if err := block(f); err != nil {
+	defer listener.Close()
+	f, err := listener.File()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+	defer f.Close()
+	shared, err := listeners{"port": f}.share("port")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	first, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	second, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	fd, err := dialled(int(shared.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
 		t.Errorf("flags %#x, %v", flags, err)
+	}
+	go io.WriteString(second, "hello")
+	got := make([]byte, 5)
+	if n, err := unix.Read(fd, got); n != 5 || string(got) != "hello" {
+		t.Errorf("read %q, %v", got[:max(n, 0)], err)
+	}
+	if same, err := dialled(fd); err != nil || same != fd {
+		t.Errorf("of a connection: %d, not %d, %v", same, fd, err)
 	}
 }

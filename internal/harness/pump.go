@@ -35,7 +35,8 @@ type pump struct {
 	status unix.WaitStatus // then
 }
 
-// startPump starts one over a channel, of which it has its own descriptor.
+// startPump starts one over a channel, of which it has its own descriptor: one that is
+// there, or what the host dials to make it.
 func startPump(r *reaper, channel *os.File) (*pump, error) {
 	dev, err := fuse.Open()
 	if err != nil {
@@ -114,9 +115,9 @@ func pumpMain() int {
 	if !ok {
 		return 0
 	}
-	channel := os.NewFile(pumpChannel, fsPort)
-	var err error
-	if !bytes.Equal(owner, wire.Owner{}.Message()) { // root, as the host takes it to be anyway
+	fd, err := dialled(pumpChannel)
+	channel := os.NewFile(uintptr(fd), fsPort)
+	if err == nil && !bytes.Equal(owner, wire.Owner{}.Message()) { // root, as the host takes it to be anyway
 		_, err = channel.Write(owner)
 	}
 	if err == nil {

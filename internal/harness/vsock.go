@@ -76,6 +76,38 @@ func (l listeners) next(name string) (int, error) {
 	return fd, err
 }
 
+// share gives another descriptor of what a port's calls come to.
+func (l listeners) share(name string) (*os.File, error) {
+	fd, err := unix.FcntlInt(l[name].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("share port %q: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// dialled is accept for a process that uses plain system calls, on what openForPump gave:
+// a port that the host need not dial is itself the result.
+func dialled(fd int) (int, error) {
+	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+		return fd, nil // no socket, or a connection
+	}
+	for {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != nil && err != unix.EINTR {
+			return -1, fmt.Errorf("wait for the host: %w", err)
+		}
+		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		switch {
+		case err == unix.EAGAIN || err == unix.EINTR:
+		case err != nil:
+			return -1, fmt.Errorf("take the host's call: %w", err)
+		case !hungUp(conn):
+			return conn, nil
+		default:
+			unix.Close(conn)
+		}
+	}
+}
+
 // hungUp is whether the other end of a connection is gone.
 func hungUp(fd int) bool {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}

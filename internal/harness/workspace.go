@@ -112,7 +112,7 @@ func (m *vm) station() error {
 	if m.spare != nil {
 		return nil
 	}
-	channel, err := openPortBlocking(fsPort)
+	channel, err := openForPump(fsPort)
 	if err != nil {
 		return err
 	}
