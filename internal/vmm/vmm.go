@@ -28,7 +28,8 @@ type Backend interface {
 	Probe(ctx context.Context) error
 
 	// Boot starts a VM and returns when its monitor runs; the guest may still be
-	// booting. On an error everything that was made is undone. Boot reads cfg's
+	// booting. A cfg that breaks what its fields say, or goes beyond Caps, is refused. On
+	// an error everything that was made is undone. Boot reads cfg's
 	// files but does not close them; the caller may close them after Boot returns.
 	// ctx bounds Boot alone, not the life of the VM.
 	Boot(ctx context.Context, cfg Config) (VM, error)
@@ -147,11 +148,11 @@ type Config struct {
 	// Initrd are not used then.
 	Harness *os.File
 
-	CPUs   int   // at least 1
-	Memory int64 // bytes, a multiple of 1 MiB
-	Disks  []Disk
-	Ports  []Port
-	NIC    *NIC // nil: none; only where Caps.NIC holds
+	CPUs   int    // at least 1
+	Memory int64  // bytes, a multiple of 1 MiB
+	Disks  []Disk // none twice
+	Ports  []Port // none twice
+	NIC    *NIC   // nil: none; only where Caps.NIC holds
 
 	// Template, when set, is an empty directory on a disk with room for Memory: the VM
 	// can be saved there (Snapshotter). It is for Boot alone.

@@ -100,12 +100,24 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// bootable adds to cfg what no VM is without.
+func bootable(t *testing.T, cfg vmm.Config) vmm.Config {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	cfg.Kernel, cfg.Initrd, cfg.CPUs, cfg.Memory = f, f, 1, 1<<20
+	return cfg
+}
+
 // Others' tests rely on it: a real monitor would take the wrong shape without a word.
 func TestRestoreRefusesAnotherShape(t *testing.T) {
 	b := &fake.Backend{Guest: serve, Build: "1"}
 	dir, ports := t.TempDir(), []vmm.Port{vmm.PortControl, vmm.PortFS}
 	disks := []vmm.Disk{{Serial: "disk"}}
-	vm, err := b.Boot(t.Context(), vmm.Config{CPUs: 1, Memory: 1 << 20, Ports: ports, Disks: disks, Template: dir})
+	vm, err := b.Boot(t.Context(), bootable(t, vmm.Config{Ports: ports, Disks: disks, Template: dir}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +154,7 @@ func TestRestoreRefusesAnotherShape(t *testing.T) {
 func TestSnapshotErrors(t *testing.T) {
 	want := errors.New("no such thing")
 	b := &fake.Backend{Guest: serve, SaveErr: want, RestoreErr: want, ReplaceErr: want}
-	vm, err := b.Boot(t.Context(), vmm.Config{Template: t.TempDir(), Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Disks: []vmm.Disk{{Serial: "disk"}}})
+	vm, err := b.Boot(t.Context(), bootable(t, vmm.Config{Template: t.TempDir(), Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}, Disks: []vmm.Disk{{Serial: "disk"}}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +179,7 @@ func TestFailedSaveLeavesNothing(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil { // where a file belongs
 		t.Fatal(err)
 	}
-	vm, err := b.Boot(t.Context(), vmm.Config{Template: dir, Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}})
+	vm, err := b.Boot(t.Context(), bootable(t, vmm.Config{Template: dir, Ports: []vmm.Port{vmm.PortControl, vmm.PortFS}}))
 	if err != nil {
 		t.Fatal(err)
 	}

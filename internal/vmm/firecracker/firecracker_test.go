@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"aegis/internal/accel"
@@ -37,7 +38,13 @@ func TestContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("the monitors are held by rung %s %s", found.Rung, found.Cause)
-	vmmtest.Run(t, backend, vmmtest.Assets{Kernel: image, Initrd: initrd, Confinement: string(found.Rung)})
+	assets := vmmtest.Assets{Kernel: image, Initrd: initrd, Confinement: string(found.Rung)}
+	for _, rung := range confine.Rungs[slices.Index(confine.Rungs, found.Rung):] {
+		if rung.On() {
+			assets.Confinements = append(assets.Confinements, string(rung))
+		}
+	}
+	vmmtest.Run(t, backend, assets)
 }
 
 // assets gives a kernel and an initramfs with the contract's init.

@@ -40,6 +40,21 @@ func channels(s *suite) {
 	c.send("hello")
 	other.expect("hello")
 	c.expect("hello")
+	s.load(c, other)
+}
+
+// load fills several channels at once, both ways each.
+func (s *suite) load(channels ...*control) {
+	s.Helper()
+	var wg sync.WaitGroup
+	for _, c := range channels {
+		wg.Go(func() {
+			if err := c.echoes(big / 4); err != nil {
+				s.Errorf("of channels that are full at once: %v", err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func pauses(s *suite) {
@@ -118,8 +133,24 @@ func panics(s *suite) {
 	}
 }
 
+// dies kills monitors of which one has just begun, one is stopped, and one is busy.
 func dies(s *suite) {
-	vm, _ := s.ready()
+	s.killed(s.boot(s.config()))
+
+	stopped := s.boot(s.config())
+	if err := stopped.Pause(s.Context()); err != nil {
+		s.Fatal(err)
+	}
+	s.killed(stopped)
+
+	busy, c := s.ready()
+	c.send("make %d", 8*big) // nobody reads it
+	s.killed(busy)
+}
+
+// killed ends a monitor from outside.
+func (s *suite) killed(vm *booted) {
+	s.Helper()
 	if s.assets.Crash != nil {
 		s.assets.Crash(vm.VM)
 	} else if err := syscall.Kill(vm.PID(), syscall.SIGKILL); err != nil {
@@ -243,13 +274,39 @@ func stuckConsole(s *suite) {
 	}
 }
 
+// refused has Boot called too late, and with what no VM can be made of.
 func refused(s *suite) {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
+	s.unbooted(ctx, "after its context ended", func(*vmm.Config) {})
+	for what, spoil := range map[string]func(*vmm.Config){
+		"without a kernel":           func(c *vmm.Config) { c.Kernel.Close(); c.Kernel = nil },
+		"without an initramfs":       func(c *vmm.Config) { c.Initrd.Close(); c.Initrd = nil },
+		"without a processor":        func(c *vmm.Config) { c.CPUs = 0 },
+		"with too many processors":   func(c *vmm.Config) { c.CPUs = s.backend.Caps().MaxCPUs + 1 },
+		"with too little memory":     func(c *vmm.Config) { c.Memory = s.backend.Caps().MinMemory - 1<<20 },
+		"with half a MiB":            func(c *vmm.Config) { c.Memory += 1 << 19 },
+		"with one port twice":        func(c *vmm.Config) { c.Ports = append(c.Ports, c.Ports[0]) },
+		"with a port without a name": func(c *vmm.Config) { c.Ports[0].Name = "" },
+		"with one disk twice":        func(c *vmm.Config) { c.Disks = []vmm.Disk{{Serial: "disk"}, {Serial: "disk"}} },
+		"with a disk's odd name":     func(c *vmm.Config) { c.Disks = []vmm.Disk{{Serial: "disk,if=none"}} },
+		"with a disk's long name":    func(c *vmm.Config) { c.Disks = []vmm.Disk{{Serial: strings.Repeat("d", 21)}} },
+	} {
+		s.unbooted(s.Context(), what, spoil)
+	}
+}
+
+// unbooted wants an error of Boot, and an empty directory.
+func (s *suite) unbooted(ctx context.Context, what string, spoil func(*vmm.Config)) {
+	s.Helper()
 	cfg := s.config()
+	spoil(&cfg)
 	defer s.closeFiles(cfg)
 	if vm, err := s.backend.Boot(ctx, cfg); err == nil {
 		vm.Close()
-		s.Error("a VM boots after its context ended")
+		s.Errorf("a VM boots %s", what)
+	}
+	if left := names(s, cfg.Dir); len(left) > 0 {
+		s.Errorf("a VM that does not boot %s leaves %v", what, left)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -77,16 +78,22 @@ func (c *control) ask(command string) string {
 // echo sends n bytes and wants the same back, both at once.
 func (c *control) echo(n int) {
 	c.s.Helper()
-	c.send("echo %d", n)
+	if err := c.echoes(n); err != nil {
+		c.s.Fatal(err)
+	}
+}
+
+// echoes is echo for any goroutine.
+func (c *control) echoes(n int) error {
+	if _, err := fmt.Fprintf(c.conn, "echo %d\n", n); err != nil {
+		return err
+	}
 	failed := make(chan error, 1)
 	go func() {
 		_, err := io.CopyN(c.conn, guest.Stream(7), int64(n))
 		failed <- err
 	}()
-	c.expectStream(7, n)
-	if err := <-failed; err != nil {
-		c.s.Fatal(err)
-	}
+	return errors.Join(c.read(7, n), <-failed)
 }
 
 // sum sends n bytes and wants their SHA-256.
@@ -103,9 +110,17 @@ func (c *control) sum(n int) {
 // expectStream reads the first n bytes of a stream.
 func (c *control) expectStream(seed uint64, n int) {
 	c.s.Helper()
+	if err := c.read(seed, n); err != nil {
+		c.s.Fatal(err)
+	}
+}
+
+// read is expectStream for any goroutine.
+func (c *control) read(seed uint64, n int) error {
 	want, got := make([]byte, n), make([]byte, n)
 	io.ReadFull(guest.Stream(seed), want)
 	if read, err := io.ReadFull(c.in, got); err != nil || !bytes.Equal(got, want) {
-		c.s.Fatalf("of %d bytes %d came (%v) and they differ: %v", n, read, err, !bytes.Equal(got, want))
+		return fmt.Errorf("of %d bytes %d came (%v) and they differ: %v", n, read, err, !bytes.Equal(got, want))
 	}
+	return nil
 }
