@@ -108,15 +108,12 @@ var warmEnv = map[string]string{"PYTHONDONTWRITEBYTECODE": "1"}
 // mount has the machine do what can be done ahead, and runs programs over that: then
 // their files have been looked up where they will be.
 func (s *server) mount(m wire.Ahead) error {
-	groups, err := s.machine.mount(m)
-	if err != nil {
-		return err
-	}
-	s.spawner.cgroups = groups
-	for _, args := range m.Programs {
-		s.perform(wire.Process{ID: wire.MainID, Args: args, Dir: "/"}, settings{hostname: "localhost", env: warmEnv})
-	}
-	return nil
+	return s.machine.mount(m, func(groups *cgroups) {
+		s.spawner.cgroups = groups
+		for _, args := range m.Programs {
+			s.perform(wire.Process{ID: wire.MainID, Args: args, Dir: "/"}, settings{hostname: "localhost", env: warmEnv})
+		}
+	})
 }
 
 // strike ends a rehearsal.

@@ -27,8 +27,9 @@ const (
 type machine interface {
 	// prepare does what a start needs and no instance shapes.
 	prepare(wire.Prepare) error
-	// mount does the part of become that needs no instance; unmount lets go of its disk.
-	mount(wire.Ahead) (*cgroups, error)
+	// mount does the part of become that needs no instance, and calls programs while
+	// nothing can be written; unmount lets go of its disk.
+	mount(ahead wire.Ahead, programs func(*cgroups)) error
 	unmount() error
 	// become gives the VM its identity, disks and workspace; mark ends a stage. After
 	// one that failed the VM is of no use.

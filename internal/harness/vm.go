@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -113,34 +114,52 @@ func (m *vm) enter() error {
 
 // mount is done ahead of the start, and does twice what that will do once more: to take
 // over a network and to write files over. Then nothing of it is new to the machine.
-func (m *vm) mount(ahead wire.Ahead) (*cgroups, error) {
+func (m *vm) mount(ahead wire.Ahead, programs func(*cgroups)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.root != nil {
-		return nil, fault.New(fault.WrongState, "", "", "a disk is mounted")
+		return fault.New(fault.WrongState, "", "", "a disk is mounted")
 	}
 	if err := m.lay(ahead.Root.Base, ahead.Root.BaseType); err != nil {
-		return nil, err
+		return err
 	}
 	if err := m.attach(ahead.Root); err != nil {
-		return nil, err
+		return err
 	}
 	for range 2 {
 		if err := m.join(ahead.Network); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := m.enter(); err != nil {
-		return nil, err
+		return err
 	}
 	m.root = &ahead.Root
 	m.made = os.Mkdir(workspaceDir, 0o755) == nil
 	for _, name := range []string{"nobody", "localhost"} {
 		if err := writeEtc("/etc", etcFiles(name, strings.Repeat("0", 32), ahead.Network)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return m.groups, nil
+	if err := writable(false); err != nil {
+		return err
+	}
+	programs(m.groups)
+	return writable(true)
+}
+
+// writable says of all that has files whether they can be written.
+func writable(can bool) error {
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if can {
+		attr = unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+	}
+	for _, dir := range []string{"/", "/dev", "/dev/shm", "/tmp", "/run"} {
+		if err := unix.MountSetattr(unix.AT_FDCWD, dir, 0, &attr); err != nil {
+			return fmt.Errorf("let %q be written, %t: %w", dir, can, err)
+		}
+	}
+	return nil
 }
 
 // unmount undoes mount, but for the network.

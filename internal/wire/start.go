@@ -40,7 +40,7 @@ type Root struct {
 type Ahead struct {
 	Root     Root       `json:"root"`
 	Network  *Network   `json:"network,omitempty"`
-	Programs [][]string `json:"programs,omitempty"` // each is run; they must write nothing
+	Programs [][]string `json:"programs,omitempty"` // each is run, and can write nothing
 }
 
 // Workspace is served over the fs channel as raw FUSE messages (linux/fuse.h). In a
