@@ -9,6 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	elsewhereFirst()
 	if status, mine := Main(os.Args[1:]); mine {
 		os.Exit(status)
 	}
@@ -25,6 +26,8 @@ func TestMain(m *testing.M) {
 		err = containerMain(args[1], os.Args[3:])
 	case readyWord:
 		err = readyMain(Rung(args[1]), args[2] != "")
+	case deathWord:
+		err = deathMain()
 	case privateWord:
 		err = privateMain()
 	default:

@@ -31,12 +31,14 @@ type orders struct {
 	Stay
 	Mounts map[int]int `json:"mounts"` // a descriptor, and that of its mount, where the shim made one
 	Dir    int         `json:"dir"`    // the descriptor of the directory that Serves is about
+	Owner  int         `json:"owner"`  // a descriptor of the process whose end ends the program (pidfd_open(2))
 }
 
 // Stage makes a command that was not started, which opens files as /proc/self/fd/N,
 // begin in this program (Main), which confines itself, takes what is to stay along, and
 // goes on as the command's. What was opened for reading can be opened anew for that
-// only. The caller runs the returned function when the command was started, or was not.
+// only. The program ends with this process. The caller runs the returned function when the
+// command was started, or was not.
 func Stage(cmd *exec.Cmd, s Stay) (func(), error) {
 	if !s.Rung.On() {
 		return func() {}, nil
@@ -63,14 +65,19 @@ func Stage(cmd *exec.Cmd, s Stay) (func(), error) {
 	return trees.Run, nil
 }
 
-// take adds to the command's files the directory that stays, and the mounts that its
-// process may not make where this one is root.
+// take adds to the command's files this process, the directory that stays, and the mounts
+// that the command's process may not make where this one is root.
 func (o *orders) take(cmd *exec.Cmd, u *undo.Stack) error {
 	pass := func(f *os.File) int {
 		u.Add(func() { f.Close() })
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return firstFile + len(cmd.ExtraFiles) - 1
 	}
+	self, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return fmt.Errorf("open this process: %w", err)
+	}
+	o.Owner = pass(os.NewFile(uintptr(self), "owner"))
 	makes := o.Rung.Namespaces() && Root()
 	if o.Serves {
 		dir, err := os.Open(cmd.Dir)
@@ -138,10 +145,35 @@ func stageMain(args []string) error {
 		return fmt.Errorf("read the stage's orders: %w", err)
 	}
 	program := args[1:]
+	if err := bound(o.Owner); err != nil {
+		return err
+	}
 	if err := o.confine(program); err != nil {
 		return fmt.Errorf("confine %q (%s): %w", program[0], o.Rung, err)
 	}
 	return fmt.Errorf("start %q: %w", program[0], syscall.Exec(program[0], program, []string{}))
+}
+
+// bound has the program end with its owner. The signal that the command has for that
+// is the first thread's of this process, and may not be this one's, which goes on as the
+// program (prctl(2), PR_SET_PDEATHSIG); and an owner that ended before it was set sends none.
+func bound(owner int) error {
+	unix.CloseOnExec(owner)
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("ask for a signal when the owner ends: %w", err)
+	}
+	ended := []unix.PollFd{{Fd: int32(owner), Events: unix.POLLIN}} // readable once it has
+	for {
+		switch n, err := unix.Poll(ended, 0); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("look after the owner: %w", err)
+		case n > 0:
+			return errors.New("the owner has ended")
+		default:
+			return nil
+		}
+	}
 }
 
 func (o orders) confine(program []string) error {
