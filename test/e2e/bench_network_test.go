@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -18,6 +20,8 @@ type carrier struct {
 	down  []float64 // bytes a second
 	up    []float64
 	many  []float64 // of all downloads together
+	spent series    // processor time of a round: the monitor, and what is between it and the internet
+	aside int       // a process that does not belong to the home; or 0
 }
 
 // measureNetwork compares three ways out of the same guest: Aegis's own, QEMU's user
@@ -34,8 +38,10 @@ func measureNetwork(h *home, out *table) {
 	if _, err := exec.LookPath("passt"); err != nil {
 		fmt.Println("no passt here: scripts/deps bench installs it")
 	} else {
-		socket := passt(h.t, w)
-		carriers = append(carriers, carried(h.t, w, "passt", real, "stream,id=net0,server=off,addr.type=unix,addr.path="+socket))
+		socket, pid := passt(h.t, w)
+		c := carried(h.t, w, "passt", real, "stream,id=net0,server=off,addr.type=unix,addr.path="+socket)
+		c.aside = pid
+		carriers = append(carriers, c)
 	}
 	// The addresses of internal/netstack's plan.
 	carriers = append(carriers, carried(h.t, w, "QEMU's user network", real, "user,id=net0,ipv6=off,net=10.211.212.0/24,host=10.211.212.1,dns=10.211.212.53"))
@@ -68,7 +74,13 @@ func measureNetwork(h *home, out *table) {
 		out.times("connect and GET, "+c.name, c.pages)
 	}
 	for _, c := range carriers[1:] {
-		out.ratio("Aegis ÷ "+c.name, float64(first.pages.at(50)), float64(c.pages.at(50)))
+		out.ratios("Aegis ÷ "+c.name, first.pages, c.pages)
+	}
+	for _, c := range carriers {
+		out.times("processor time of all that, "+c.name, c.spent)
+	}
+	for _, c := range carriers[1:] {
+		out.ratios("Aegis ÷ "+c.name, first.spent, c.spent)
 	}
 }
 
@@ -93,8 +105,8 @@ exec %s "${args[@]}"
 	return &carrier{name: name, home: h}
 }
 
-// passt starts it for one guest, and gives its socket.
-func passt(t *testing.T, w world) string {
+// passt starts it for one guest, and gives its socket and its process.
+func passt(t *testing.T, w world) (string, int) {
 	dir, err := os.MkdirTemp("", "aegis-passt-")
 	if err != nil {
 		t.Fatal(err)
@@ -116,12 +128,12 @@ func passt(t *testing.T, w world) string {
 	})
 	for range 200 {
 		if _, err := os.Stat(socket); err == nil {
-			return socket
+			return socket, cmd.Process.Pid
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatal("passt has no socket")
-	return ""
+	return "", 0
 }
 
 func (c *carrier) boot() {
@@ -143,11 +155,32 @@ func (c *carrier) measure() {
 		Down, Up, Parallel float64
 		Pages              series
 	}
+	before := c.processorTime()
 	r := h.run("", "exec", "box", "--", "./netbench", webAddr)
+	c.spent = append(c.spent, c.processorTime()-before)
 	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
 		h.t.Errorf("%s: %v %s", c.name, err, r.stderr)
 	}
 	h.ok("instance", "pause", "box")
 	c.pages = append(c.pages, got.Pages...)
 	c.down, c.up, c.many = append(c.down, got.Down), append(c.up, got.Up), append(c.many, got.Parallel)
+}
+
+// processorTime is what the home's processes have had, but for the commands, and the one aside.
+func (c *carrier) processorTime() (total time.Duration) {
+	pids := []int{c.aside}
+	for _, p := range c.home.processes() {
+		pids = append(pids, p.pid)
+	}
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue
+		}
+		var user, system time.Duration // in ticks of 10 ms (proc(5))
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+		total += (user + system) * 10 * time.Millisecond
+	}
+	return total
 }

@@ -89,6 +89,12 @@ func (f *table) ratio(what string, a, b float64) {
 	f.add("  "+what, fmt.Sprintf("%.2f", a/b), "", "")
 }
 
+// ratios adds how many times b's times a's are.
+func (f *table) ratios(what string, a, b series) {
+	over := func(p int) string { return fmt.Sprintf("%.2f", float64(a.at(p))/float64(b.at(p))) }
+	f.add("  "+what, over(50), over(95), "")
+}
+
 func (f *table) print() {
 	fmt.Printf("\n%s/%s, %d processors\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
