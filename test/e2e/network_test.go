@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ func TestNetwork(t *testing.T) {
 	h := newHome(t)
 	h.online(asRoot)
 	h.program("probe.py")
+	paused := pauseWithConnection(h)
 	h.ok("instance", "start", "--name", "open", "--pause-after", "never", "--workspace", "./app", "-e", "GIVEN=http://given.test:3128/")
 	for _, part := range []struct {
 		name string
@@ -27,11 +29,11 @@ func TestNetwork(t *testing.T) {
 		{"told", networkIsTold},
 		{"settings", networkSettings},
 		{"apart", apart},
-		{"pause", survivesAPause},
 		{"lan", lanNetwork},
 		{"none", noNetwork},
 		{"allow-list", allowList},
 		{"activity", networkIsActivity},
+		{"pause", paused.survives},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, h.in(t)) })
 	}
@@ -149,28 +151,41 @@ func apart(t *testing.T, h *home) {
 	}
 }
 
-// survivesAPause holds a connection over a pause of 20 s, in which its peer goes on.
-func survivesAPause(t *testing.T, h *home) {
+// paused is an instance that was paused with an open connection.
+type paused struct {
+	since  time.Time
+	client <-chan result
+}
+
+// pauseWithConnection pauses one whose peer goes on.
+func pauseWithConnection(h *home) paused {
 	read := `import socket
 s = socket.create_connection(("` + webAddr + `", 9)); f = s.makefile("rw")
 print("connected", f.readline().strip(), flush=True)
 n = 1 + sum(1 for _ in zip(range(39), f))
 f.write("still there\n"); f.flush()
 print(n, f.readline().strip())`
+	h.ok("instance", "start", "--name", "paused", "--pause-after", "never")
 	done := make(chan result, 1)
-	go func() { done <- h.run("", "exec", "open", "--", "python3", "-c", read) }()
+	go func() { done <- h.run("", "exec", "paused", "--", "python3", "-c", read) }()
 	h.eventually(time.Minute, "it is connected", func() error {
-		if !strings.Contains(h.ok("logs", "open", "--stream", "stdout"), "connected 0") {
+		if !strings.Contains(h.ok("logs", "paused", "--stream", "stdout"), "connected 0") {
 			return fmt.Errorf("not yet")
 		}
 		return nil
 	})
-	h.ok("instance", "pause", "open")
-	time.Sleep(20 * time.Second) // what it is paused for; the peer sends for ten
-	h.ok("instance", "resume", "open")
-	if r := <-done; r.stdout != "connected 0\n40 still there\n" {
+	h.ok("instance", "pause", "paused")
+	return paused{time.Now(), done}
+}
+
+// survives resumes it after a minute and more; the peer has sent for ten seconds of it.
+func (p paused) survives(t *testing.T, h *home) {
+	time.Sleep(time.Until(p.since.Add(time.Minute))) // nearly over: the other parts take longer
+	h.ok("instance", "resume", "paused")
+	if r := <-p.client; r.stdout != "connected 0\n40 still there\n" {
 		t.Errorf("%q %q", r.stdout, r.stderr)
 	}
+	h.ok("instance", "delete", "--force", "paused")
 }
 
 func lanNetwork(t *testing.T, h *home) {
@@ -181,18 +196,39 @@ func lanNetwork(t *testing.T, h *home) {
 }
 
 func noNetwork(t *testing.T, h *home) {
-	got := h.run("", "run", "--net", "none", "--", "sh", "-c", "ls /sys/class/net; cat /proc/net/route; "+fetch("http://"+webAddr+"/")).stdout
+	serve(h, "shut", "--net", "none")
+	got := h.sh("shut", "ls /sys/class/net; cat /proc/net/route; "+fetch("http://"+webAddr+"/"))
 	if strings.Contains(got, "eth0") || strings.Contains(got, page) {
 		t.Errorf("%q", got)
 	}
+	isServed(h, "shut")
+	h.ok("instance", "delete", "--force", "shut")
 }
 
 func allowList(t *testing.T, h *home) {
-	got := h.run("", "run", "--allow-host", "web.test", "--allow-cidr", "10.77.0.0/24", "--", "sh", "-c",
-		fetch("http://"+webAddr+"/")+fetch("http://web.test/")+fetch("http://"+lanAddr+"/")+fetch("http://lan.test/")).stdout
+	serve(h, "listed", "--allow-host", "web.test", "--allow-cidr", "10.77.0.0/24")
+	got := h.sh("listed", fetch("http://"+webAddr+"/")+fetch("http://web.test/")+fetch("http://"+lanAddr+"/")+fetch("http://lan.test/"))
 	lines := strings.Split(strings.TrimSpace(got), "\n")
 	if len(lines) != 4 || !strings.Contains(lines[0], "onnect") || lines[1]+"\n" != page || lines[2]+"\n" != page || !strings.Contains(lines[3], "resolve") {
 		t.Errorf("%q", lines)
+	}
+	isServed(h, "listed")
+	h.ok("instance", "delete", "--force", "listed")
+}
+
+// serve starts an instance whose application listens on its loopback, with these flags.
+func serve(h *home, name string, flags ...string) {
+	args := append([]string{"instance", "start", "--name", name, "--expose", "9000", "--pause-after", "never"}, flags...)
+	h.ok(append(args, "--", "python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", "/etc/apt", "9000")...)
+}
+
+// isServed holds that the router reaches it, whatever the instance itself may reach.
+func isServed(h *home, name string) {
+	url := h.info(name).Ports[0].URL
+	curl := append(slices.Clone(h.within), "curl", "-sS", "-m", "60", url)
+	got, err := exec.Command(curl[0], curl[1:]...).CombinedOutput()
+	if err != nil || !strings.Contains(string(got), "sources.list") {
+		h.t.Errorf("%s at %s: %v %s", name, url, err, got)
 	}
 }
 
