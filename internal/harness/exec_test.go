@@ -117,3 +117,26 @@ func TestTerminalLeftBehind(t *testing.T) {
 		t.Errorf("the exit waited for a job in the background: %s", took)
 	}
 }
+
+// TestExecIsTheMainUser holds that a process that names no user has the command's, with
+// its environment.
+func TestExecIsTheMainUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("pending: another user needs root")
+	}
+	link, _ := linked(t)
+	main, _, err := link.Start(t.Context(), wire.Start{BaseEnv: map[string]string{"OF": "image"}, Main: wire.Process{Args: []string{"true"}, Dir: "/", User: "12:34"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	collect(t, main, nil)
+	for user, want := range map[string]string{"": "12 34 image\n", "0:0": "0 0 image\n"} {
+		p, err := link.Exec(t.Context(), wire.Process{ID: "e", Args: []string{"sh", "-c", "echo $(id -u) $(id -g) $OF"}, Dir: "/", User: user})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, errout, _ := collect(t, p, nil); string(out) != want {
+			t.Errorf("%q: %q, %q, want %q", user, out, errout, want)
+		}
+	}
+}
