@@ -87,7 +87,7 @@ func (c *Client) PullImage(ctx context.Context, in PullImage, progress func(Prog
 	if err != nil {
 		return Image{}, err
 	}
-	resp, err := c.request(ctx, what, http.MethodPost, "/"+images+"/pull", body, header)
+	resp, err := c.request(ctx, what, http.MethodPost, "/pull", body, header)
 	if err != nil {
 		return Image{}, err
 	}
@@ -109,7 +109,7 @@ func (c *Client) ImportImage(ctx context.Context, in ImportImage, archive io.Rea
 		}
 	}
 	source := &noting{r: archive}
-	path := "/" + images + "/import?" + query.Encode()
+	path := "/" + images + "?" + query.Encode()
 	resp, err := c.request(ctx, what, http.MethodPost, path, source, http.Header{"Content-Type": {"application/octet-stream"}})
 	if source.err != nil && !fault.Is(err, fault.Cancelled) {
 		if err == nil {

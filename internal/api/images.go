@@ -30,7 +30,7 @@ func (s *server) images() {
 		func(ctx context.Context, in *ImageTarget) error { return s.Images.Delete(ctx, in.Image, in.Platform) })
 
 	type pull struct{ Body client.PullImage }
-	raw(s, operation("pull-image", http.MethodPost, "/images/pull", "Bring an image from its registry; progress as NDJSON, the image on the last line", http.StatusOK),
+	raw(s, operation("pull-image", http.MethodPost, "/pull", "Bring an image from its registry; progress as NDJSON, the image on the last line", http.StatusOK),
 		func(w http.ResponseWriter, r *http.Request, in *pull) error {
 			return s.progress(w, "pull-image", func(send func(client.Progress)) error {
 				img, err := s.Images.Pull(r.Context(), in.Body, send)
@@ -45,7 +45,7 @@ func (s *server) images() {
 		Name     string `query:"name" maxLength:"512" doc:"for the image; empty: as the archive has it"`
 		Platform string `query:"platform" maxLength:"60" doc:"which of the archive's, or what a root is for; empty: this machine's"`
 	}
-	op := operation("import-image", http.MethodPost, "/images/import", "Make an image of an archive, the body; progress as NDJSON, the image on the last line", http.StatusOK)
+	op := operation("import-image", http.MethodPost, "/images", "Make an image of an archive, the body; progress as NDJSON, the image on the last line", http.StatusOK)
 	op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
 	raw(s, op, func(w http.ResponseWriter, r *http.Request, in *take) error {
 		return s.progress(w, "import-image", func(send func(client.Progress)) error {

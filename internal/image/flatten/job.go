@@ -1,6 +1,7 @@
 package flatten
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -154,18 +155,27 @@ func (t *tree) write(out file, layers []layer, m *meter) error {
 	to := &sparse{file: out, limit: MaxRoot}
 	r, w := io.Pipe()
 	go func() {
-		w.CloseWithError(t.emit(w, len(layers), func(i int) (io.ReadCloser, error) {
+		in := bufio.NewWriterSize(w, pipeSize)
+		err := t.emit(in, len(layers), func(i int) (io.ReadCloser, error) {
 			stream, _, err := unpack(m.reader(layers[i].again()), MaxStream)
 			return stream, err
-		}))
+		})
+		if err == nil {
+			err = in.Flush()
+		}
+		w.CloseWithError(err)
 	}()
-	err := tar2ext4.ConvertTarToExt4(r, to, tar2ext4.MaximumDiskSize(MaxRoot))
+	err := tar2ext4.ConvertTarToExt4(bufio.NewReaderSize(r, pipeSize), to, tar2ext4.MaximumDiskSize(MaxRoot))
 	r.CloseWithError(errors.New("the conversion has ended")) // lets emit end
 	if err != nil {
 		return unwritable(err)
 	}
 	return to.finish()
 }
+
+// pipeSize is how many bytes pass at once from the tree to tar2ext4: each pass wakes a
+// goroutine.
+const pipeSize = 256 << 10
 
 // unwritable tells what the file system can't hold from what the disk can't.
 func unwritable(err error) error {

@@ -33,10 +33,9 @@ func (s *sparse) Write(p []byte) (int, error) {
 		return 0, refuse("its file system has more than %d GiB", s.limit>>30)
 	}
 	for done := 0; done < len(p); {
-		n := min(len(p)-done, hole-int(s.at%hole))
-		part := p[done : done+n]
-		if s.at < s.end || !bytes.Equal(part, zeros[:n]) {
-			if _, err := s.file.WriteAt(part, s.at); err != nil {
+		n, empty := s.run(p[done:])
+		if !empty {
+			if _, err := s.file.WriteAt(p[done:done+n], s.at); err != nil {
 				return done, err
 			}
 		}
@@ -45,6 +44,21 @@ func (s *sparse) Write(p []byte) (int, error) {
 		s.end = max(s.end, s.at)
 	}
 	return len(p), nil
+}
+
+// run is how much of p is all to be written, or all to be left out.
+func (s *sparse) run(p []byte) (n int, empty bool) {
+	for at := s.at; n < len(p); {
+		size := min(len(p)-n, hole-int(at%hole))
+		zero := at >= s.end && bytes.Equal(p[n:n+size], zeros[:size])
+		if n > 0 && zero != empty {
+			return n, empty
+		}
+		empty = zero
+		n += size
+		at += int64(size)
+	}
+	return n, empty
 }
 
 // Read gives zeros for what was left out.
