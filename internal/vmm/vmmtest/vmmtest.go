@@ -141,8 +141,14 @@ func (s *suite) boot(cfg vmm.Config) *booted {
 
 // keep has a VM closed in the end, and looks then for what it leaves.
 func (s *suite) keep(vm vmm.VM, cfg vmm.Config) *booted {
-	s.Cleanup(func() { vm.Close() })
 	console, _ := cfg.Console.(*text)
+	log, _ := cfg.Log.(*text)
+	s.Cleanup(func() {
+		vm.Close()
+		if s.Failed() && console != nil && log != nil {
+			s.Logf("the console:\n%s\nthe monitor:\n%s", console, log)
+		}
+	})
 	b := &booted{VM: vm, dir: cfg.Dir, console: console}
 	s.mu.Lock()
 	defer s.mu.Unlock()
