@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"testing"
 
 	"aegis/internal/accel"
@@ -15,12 +16,12 @@ import (
 // TestContract needs KVM, which the lab has (make lab BACKEND=libkrun). The processes are
 // held by the best rung that the machine allows.
 func TestContract(t *testing.T) {
-	backend := krun.New(func() error {
+	backend := krun.New(sync.OnceValue(func() error {
 		if r := accel.Measure(context.Background()); !r.Usable {
 			return errors.New(r.Reason)
 		}
 		return nil
-	})
+	}))
 	if err := backend.Probe(t.Context()); err != nil {
 		t.Skipf("pending: libkrun can't run here: %v", err)
 	}
