@@ -139,7 +139,7 @@ func mend(v all.Verdict, wanted string, kvm bool) string {
 	case v.Name != firecracker && v.Name != libkrun:
 		return "sudo apt-get install qemu-system-x86"
 	case v.Name == libkrun && wanted == v.Name && runtime.GOOS == "darwin":
-		return "brew tap slp/krun && brew install libkrun"
+		return "brew tap slp/krun && brew install libkrun libkrunfw"
 	case v.Name == libkrun && wanted == v.Name && kvm:
 		return "sudo dnf install libkrun libkrunfw"
 	case v.Name == firecracker && kvm && runtime.GOOS+"/"+runtime.GOARCH == "linux/amd64":

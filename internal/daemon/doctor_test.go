@@ -17,7 +17,7 @@ func TestBackendsAreJudged(t *testing.T) {
 	lacks := all.Verdict{Name: "firecracker", Reason: "it is not there"}
 	install, fixLibkrun := installFirecracker, "sudo dnf install libkrun libkrunfw"
 	if runtime.GOOS == "darwin" {
-		fixLibkrun = "brew tap slp/krun && brew install libkrun"
+		fixLibkrun = "brew tap slp/krun && brew install libkrun libkrunfw"
 	}
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" { // where it can't be had
 		install = ""
