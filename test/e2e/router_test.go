@@ -68,14 +68,16 @@ func TestTCP(t *testing.T) {
 		}
 	}
 	addr := strings.TrimPrefix(h.info("echo").Ports[0].URL, "tcp://")
-	h.eventually(time.Minute, "it is reached over the network", func() error { // not while nobody listened
-		answer, err := reversed(addr, []byte("abc"))
-		_, number, _ := strings.Cut(string(answer), "127.0.0.1|")
-		if n, _ := strconv.Atoi(number); n < 64000 {
-			return fmt.Errorf("%q, %v", answer, err)
-		}
-		return nil
-	})
+	if h.info("echo").Backend == "qemu" { // others have no network device
+		h.eventually(time.Minute, "it is reached over the network", func() error { // not while nobody listened
+			answer, err := reversed(addr, []byte("abc"))
+			_, number, _ := strings.Cut(string(answer), "127.0.0.1|")
+			if n, _ := strconv.Atoi(number); n < 64000 {
+				return fmt.Errorf("%q, %v", answer, err)
+			}
+			return nil
+		})
+	}
 	overPause(h, addr)
 }
 
