@@ -91,7 +91,7 @@ func runLoop(ctx context.Context, vcpu int, run []byte) (time.Duration, error) {
 	var err error
 	start := time.Now()
 	for ctx.Err() == nil {
-		err = ioctl(vcpu, kvmRun, 0)
+		_, err = ioctlOnce(vcpu, kvmRun, 0)
 		if err == nil || !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
 			break
 		}
@@ -202,15 +202,38 @@ func refused(err error) error {
 	return fmt.Errorf("%s can't be opened: %w", device, err)
 }
 
+// ioctl is ioctlInt whose result is only an error.
+//
+//go:uintptrescapes
 func ioctl(fd int, request uint, arg uintptr) error {
 	_, err := ioctlInt(fd, request, arg)
 	return err
 }
 
+// ioctlInt asks again when a signal came in between: KVM_CREATE_VM says so on a busy host,
+// and the Go runtime sends itself signals at any time.
+//
+//go:uintptrescapes
 func ioctlInt(fd int, request uint, arg uintptr) (int, error) {
+	return again(func() (int, error) { return ioctlOnce(fd, request, arg) })
+}
+
+// ioctlOnce gives up when a signal comes in between.
+//
+//go:uintptrescapes
+func ioctlOnce(fd int, request uint, arg uintptr) (int, error) {
 	n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), arg)
 	if errno != 0 {
 		return 0, errno
 	}
 	return int(n), nil
+}
+
+// again repeats a call that a signal ended.
+func again(call func() (int, error)) (int, error) {
+	for {
+		if n, err := call(); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
 }
