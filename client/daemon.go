@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 
 	"aegis/internal/fault"
 )
@@ -37,11 +38,16 @@ func (c *Client) Down(ctx context.Context) error {
 	return c.call(ctx, "stop the daemon", http.MethodPost, "/down", nil, nil)
 }
 
-// Setup makes what a first start needs and is missing. progress is called for
-// each step, from one goroutine, before Setup returns.
-func (c *Client) Setup(ctx context.Context, progress func(Progress)) error {
+// Setup makes what a first start of an instance of that platform needs ("" is the host's)
+// and is missing. progress is called for each step, from one goroutine, before Setup
+// returns.
+func (c *Client) Setup(ctx context.Context, platform string, progress func(Progress)) error {
 	const what = "set up"
-	resp, err := c.request(ctx, what, http.MethodPost, "/setup", nil, nil)
+	path := "/setup"
+	if platform != "" {
+		path += "?" + url.Values{"platform": {platform}}.Encode()
+	}
+	resp, err := c.request(ctx, what, http.MethodPost, path, nil, nil)
 	if err != nil {
 		return err
 	}

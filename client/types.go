@@ -8,6 +8,7 @@ type Instance struct {
 	Name         string            `json:"name" doc:"unique; a lower-case letter or digit, then up to 62 more or hyphens"`
 	State        string            `json:"state" enum:"STOPPED,STARTING,RUNNING,PAUSED"`
 	Image        string            `json:"image"`
+	Platform     string            `json:"platform" doc:"of the guest: linux/amd64 or linux/arm64"`
 	Command      []string          `json:"command"`
 	Workdir      string            `json:"workdir"`
 	User         string            `json:"user,omitempty"`
@@ -91,6 +92,7 @@ type Wake struct {
 type Create struct {
 	Name       string            `json:"name,omitempty"`
 	Image      string            `json:"image,omitempty"`
+	Platform   string            `json:"platform,omitempty" doc:"linux/amd64 or linux/arm64; the host's by default. Another is emulated"`
 	Command    []string          `json:"command,omitempty"`
 	Workdir    string            `json:"workdir,omitempty"`
 	User       string            `json:"user,omitempty"`
@@ -157,6 +159,7 @@ type Status struct {
 	PoolReady   int            `json:"pool_ready" doc:"virtual machines that wait for an instance"`
 	PoolSize    int            `json:"pool_size" doc:"how many are wanted"`
 	Ready       bool           `json:"ready" doc:"kernel and default image are there"`
+	Platforms   []string       `json:"platforms" doc:"those whose kernel and default image are there"`
 	Warnings    []string       `json:"warnings"`
 }
 

@@ -25,9 +25,14 @@ func (s *server) daemon() {
 	raw(s, operation("set-up", http.MethodPost, "/setup", "Make what a first start needs; progress as NDJSON", http.StatusOK), s.setup)
 }
 
+// setUpFor says for which instances.
+type setUpFor struct {
+	Platform string `query:"platform" maxLength:"60" doc:"of the instances to come, like linux/amd64; empty: this machine's"`
+}
+
 // setup streams the steps.
-func (s *server) setup(w http.ResponseWriter, r *http.Request, _ *struct{}) error {
-	return s.progress(w, "set-up", func(send func(client.Progress)) error { return s.Daemon.Setup(r.Context(), send) })
+func (s *server) setup(w http.ResponseWriter, r *http.Request, in *setUpFor) error {
+	return s.progress(w, "set-up", func(send func(client.Progress)) error { return s.Daemon.Setup(r.Context(), in.Platform, send) })
 }
 
 // progress streams what an act reports. A failure before the first line is an ordinary

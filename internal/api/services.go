@@ -107,8 +107,9 @@ type Daemon interface {
 	// Config never changes while the daemon runs.
 	Config() []client.Setting
 	Status(ctx context.Context) (client.Status, error)
-	// Setup calls progress from one goroutine at a time, before it returns.
-	Setup(ctx context.Context, progress func(client.Progress)) error
+	// Setup makes what instances of a platform need ("" is the host's). It calls progress
+	// from one goroutine at a time, before it returns.
+	Setup(ctx context.Context, platform string, progress func(client.Progress)) error
 	// DiskUse measures every file of the home and its cache.
 	DiskUse(ctx context.Context) (client.DiskUse, error)
 	// Prune removes what nothing needs; from a cache outside of the home only with all.

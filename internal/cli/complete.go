@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"aegis/client"
+	"aegis/internal/instance"
 	"aegis/internal/paths"
 )
 
@@ -68,10 +69,11 @@ func imageNames(ctx context.Context, c *client.Client) ([]string, error) {
 
 // flagWords are the values of flags that take one of few words.
 var flagWords = map[string][]string{
-	"restart": {"no", "on-failure", "always"},
-	"stream":  {"stdout", "stderr", "system"},
-	"net":     {"public", "lan", "none"},
-	"pull":    {pullAlways, pullMissing, pullNever},
+	"restart":  {"no", "on-failure", "always"},
+	"stream":   {"stdout", "stderr", "system"},
+	"net":      {"public", "lan", "none"},
+	"pull":     {pullAlways, pullMissing, pullNever},
+	"platform": instance.Platforms,
 }
 
 // complete teaches every command below cmd its arguments and the values of its flags.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"aegis/client"
 	"aegis/internal/fault"
@@ -24,40 +25,41 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 }
 
 // ready makes sure that a start has what it needs, and sets up if not, unless pull forbids that.
-func (a *app) ready(ctx context.Context, c *client.Client, pull string) error {
+func (a *app) ready(ctx context.Context, c *client.Client, platform, pull string) error {
 	s, err := c.Status(ctx)
-	if err != nil || s.Ready {
+	if err != nil || platform == "" && s.Ready || slices.Contains(s.Platforms, platform) {
 		return err
 	}
+	a.platform = platform
 	if pull == pullNever {
 		return fault.New(fault.AssetMissing, "", "look for what a start needs", "kernel or default image is missing, and --pull is never")
 	}
-	return a.setUp(ctx, c)
+	return a.setUp(ctx, c, platform)
 }
 
-// setUp makes what is missing.
-func (a *app) setUp(ctx context.Context, c *client.Client) error {
+// setUp makes what instances of a platform lack.
+func (a *app) setUp(ctx context.Context, c *client.Client, platform string) error {
 	a.settingUp = true
 	tell, end := a.steps()
-	err := c.Setup(ctx, tell)
+	err := c.Setup(ctx, platform, tell)
 	end()
 	a.settingUp = err != nil
 	return err
 }
 
-// connectReady is connect and ready, and brings the image that is named, unless pull
-// forbids that.
-func (a *app) connectReady(ctx context.Context, image, pull string) (*client.Client, error) {
+// connectReady is connect and ready, and brings the image that is named for a platform,
+// unless pull forbids that.
+func (a *app) connectReady(ctx context.Context, image, platform, pull string) (*client.Client, error) {
 	c, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.ready(ctx, c, pull); err != nil {
+	if err := a.ready(ctx, c, platform, pull); err != nil {
 		return nil, err
 	}
 	if pull == pullNever || image == "" && pull == pullMissing {
 		return c, nil
 	}
-	_, err = a.pullImage(ctx, c, client.PullImage{Image: image, When: pull})
+	_, err = a.pullImage(ctx, c, client.PullImage{Image: image, Platform: platform, When: pull})
 	return c, err
 }

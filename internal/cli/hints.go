@@ -46,6 +46,9 @@ func (a *app) hint(f *fault.Error) string {
 		if a.settingUp {
 			return "aegis doctor"
 		}
+		if a.platform != "" {
+			return "aegis setup --platform " + a.platform
+		}
 		return "aegis setup"
 	case fault.Backend:
 		return "aegis doctor"

@@ -41,6 +41,7 @@ func infoRows(i client.Instance) [][]string {
 		{"id", i.ID},
 		{"state", stateLine(i)},
 		{"image", i.Image},
+		{"platform", i.Platform},
 		{"command", or(strings.Join(i.Command, " "), "-")},
 		{"workdir", or(i.Workdir, "-")},
 		{"user", or(i.User, "root")},

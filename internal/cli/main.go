@@ -24,6 +24,7 @@ type app struct {
 	verb        string // path of the command that runs, like "instance start"
 	begun       bool   // the command line was right
 	settingUp   bool   // setup was tried, so that it is no advice
+	platform    string // what setup is for; empty: the host's
 	copying     place  // what cp copies to or from
 	process     bool   // the exit status stands for a process in a guest
 }

@@ -66,7 +66,7 @@ func terminalFlags(cmd *cobra.Command, tty *bool) {
 func (a *app) runEphemeral(parent context.Context, create client.Create, pull string, clock *timings) error {
 	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	c, err := a.connectReady(ctx, create.Image, pull)
+	c, err := a.connectReady(ctx, create.Image, create.Platform, pull)
 	if err != nil {
 		return err
 	}

@@ -10,21 +10,36 @@ import (
 	"github.com/spf13/cobra"
 
 	"aegis/client"
+	"aegis/internal/instance"
 )
 
 func (a *app) setupCommand() *cobra.Command {
-	return &cobra.Command{Use: "setup", Short: "Make what a first start needs and is missing", Args: a.none,
+	cmd := &cobra.Command{Use: "setup", Short: "Make what a first start needs and is missing", Args: a.none,
 		RunE: a.do(func(ctx context.Context, _ *cobra.Command, _ []string) error {
+			platform, err := checkPlatform(a.platform)
+			if err != nil {
+				return err
+			}
 			c, err := a.connect(ctx)
 			if err != nil {
 				return err
 			}
-			if err := a.setUp(ctx, c); err != nil {
+			if err := a.setUp(ctx, c, platform); err != nil {
 				return err
 			}
 			a.note("ready")
 			return nil
 		})}
+	platformFlag(cmd, &a.platform)
+	return cmd
+}
+
+// checkPlatform checks a --platform of guests; without one it is left to the daemon.
+func checkPlatform(given string) (string, error) {
+	if given == "" {
+		return "", nil
+	}
+	return instance.ParsePlatform(given)
 }
 
 // steps is told of a setup's steps. Where standard error is a terminal, the step that

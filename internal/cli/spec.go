@@ -25,6 +25,7 @@ func (s *spec) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.Name, "name", "", "its name; default: generated")
 	f.StringVar(&s.Image, "image", "", "its root file system: a `REFERENCE`, an imported image's name, or a digest; default: as configured, else Aegis's own")
+	f.StringVar(&s.Platform, "platform", "", "`OS/ARCH` of its programs: linux/amd64 or linux/arm64; default: this machine's. Another is emulated")
 	f.StringVar(&s.pull, "pull", pullMissing, "`WHEN` to fetch its image: always, missing or never")
 	f.StringVar(&s.workspace, "workspace", "", "`PATH|NAME[:ro]` to mount at /workspace: ./dir, /dir, or a named one")
 	f.StringArrayVar(&s.Expose, "expose", nil, "`[[IP:]HOST:]GUEST[/http|/tcp]` to reach from the host (many)")
@@ -71,6 +72,9 @@ func (s *spec) create(a *app, cmd *cobra.Command, command []string) (client.Crea
 		return c, err
 	}
 	if c.Disk, err = sizeFlag("disk", s.disk); err != nil {
+		return c, err
+	}
+	if c.Platform, err = checkPlatform(s.Platform); err != nil {
 		return c, err
 	}
 	if cmd.Flags().Changed("cpus") && c.CPUs < 1 {

@@ -26,7 +26,7 @@ func (a *app) start() *cobra.Command {
 			if create.Recreate && create.Name == "" {
 				return fault.New(fault.Invalid, "", "read --recreate", "--name is missing: which instance is to be replaced")
 			}
-			c, err := a.connectReady(ctx, create.Image, s.pull)
+			c, err := a.connectReady(ctx, create.Image, create.Platform, s.pull)
 			if err != nil {
 				return err
 			}

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"aegis/internal/engine"
 	"aegis/internal/fault"
 	"aegis/internal/image"
+	"aegis/internal/instance"
 	"aegis/internal/kernel"
 	"aegis/internal/paths"
 	"aegis/internal/template"
@@ -29,8 +32,8 @@ type assets struct {
 
 	digests template.Digests // of kernels and archives
 
-	choice func() choice        // kept once it was good: the probes take time
-	found  func() confine.Found // what this machine allows, asked for once
+	choices map[string]func() choice // by platform; kept once it was good: the probes take time
+	found   func() confine.Found     // what this machine allows, asked for once
 
 	turns turns // of pulls, by the image's name
 
@@ -51,17 +54,22 @@ type choice struct {
 const probeTimeout = 15 * time.Second
 
 func newAssets(home paths.Home, cfg config.Config, log *slog.Logger) *assets {
-	a := &assets{home: home, config: cfg, log: log}
-	a.choice = keepGood(func() choice {
-		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
-		defer cancel()
-		c := choice{kvm: all.Accelerator().Usable}
-		c.backend, c.verdicts, c.err = all.Choose(ctx)
-		return c
-	})
+	a := &assets{home: home, config: cfg, log: log, choices: map[string]func() choice{}}
+	for _, platform := range instance.Platforms {
+		a.choices[platform] = keepGood(func() choice {
+			ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+			defer cancel()
+			c := choice{kvm: all.Accelerator().Usable}
+			c.backend, c.verdicts, c.err = all.Choose(ctx, instance.Arch(platform))
+			return c
+		})
+	}
 	a.found = sync.OnceValue(func() confine.Found { return findRung(home.Dir) })
 	return a
 }
+
+// choice is that of the host's own platform.
+func (a *assets) choice() choice { return a.choices[instance.Host]() }
 
 // keepGood asks until there is a good choice, which it keeps: whoever installs what
 // was missing need not start the daemon again.
@@ -78,13 +86,14 @@ func keepGood(ask func() choice) func() choice {
 	}
 }
 
-// Backend is the named one, or the best that works here.
-func (a *assets) Backend(name string) (engine.Backend, error) {
-	c := a.choice()
+// Backend is the named one, or the best that works here for guests of a platform.
+func (a *assets) Backend(name, platform string) (engine.Backend, error) {
+	arch := instance.Arch(platform)
+	c := a.choices[cmp.Or(platform, instance.Host)]()
 	backend := c.backend
 	if name != "" {
 		var err error
-		if backend, err = all.Find(name); err != nil {
+		if backend, err = all.Find(name, arch); err != nil {
 			return engine.Backend{}, err
 		}
 		if err := verdict(c, name); err != nil {
@@ -98,7 +107,7 @@ func (a *assets) Backend(name string) (engine.Backend, error) {
 		return engine.Backend{}, err
 	}
 	caps := backend.Caps()
-	return engine.Backend{Name: backend.Name(), Accelerator: caps.Accelerator, Confinement: string(rung), Hardware: caps.Hardware,
+	return engine.Backend{Name: backend.Name(), Arch: arch, Accelerator: caps.Accelerator, Confinement: string(rung), Hardware: caps.Hardware,
 		Snapshots: caps.Snapshots, MaxCPUs: caps.MaxCPUs, MinMemory: caps.MinMemory}, nil
 }
 
@@ -134,10 +143,14 @@ func verdict(c choice, name string) error {
 
 // Files are the kernel, the initramfs and the root for a VM. Sizes are checked
 // each time; what set-up has not made is a fault.AssetMissing.
-func (a *assets) Files(ctx context.Context, backend, ref string) (engine.Files, error) {
-	img, err := image.Open(a.home.Images(), ref, "")
+func (a *assets) Files(ctx context.Context, backend engine.Backend, ref string) (engine.Files, error) {
+	want := instance.Platform(backend.Arch)
+	img, err := image.Open(a.home.Images(), ref, want)
 	if err != nil {
 		return engine.Files{}, err
+	}
+	if !strings.HasPrefix(img.Platform+"/", want+"/") { // of any variant
+		return engine.Files{}, fault.New(fault.ImageMissing, ref, "open image "+ref, "it is made for %s, and the instance is for %s", img.Platform, want)
 	}
 	c := img.Config
 	files := engine.Files{Base: img.Path, BaseType: img.Type, Digest: img.Digest,
@@ -146,12 +159,12 @@ func (a *assets) Files(ctx context.Context, backend, ref string) (engine.Files, 
 }
 
 // bootFiles are those of a VM that do not come from its image.
-func (a *assets) bootFiles(ctx context.Context, backend string, files *engine.Files) (err error) {
-	if b, err := all.Find(backend); err == nil && b.Caps().OwnKernel {
-		files.Harness, err = companion("aegis-harness")
+func (a *assets) bootFiles(ctx context.Context, backend engine.Backend, files *engine.Files) (err error) {
+	if b, err := all.Find(backend.Name, backend.Arch); err == nil && b.Caps().OwnKernel {
+		files.Harness, err = companion(harnessProgram(backend.Arch))
 		return err
 	}
-	k, err := kernel.Open(a.home.Kernels(), runtime.GOARCH)
+	k, err := kernel.Open(a.home.Kernels(), backend.Arch)
 	if err != nil {
 		return err
 	}
@@ -165,11 +178,20 @@ func (a *assets) bootFiles(ctx context.Context, backend string, files *engine.Fi
 func (a *assets) initramfs(ctx context.Context, k kernel.Kernel) (string, error) {
 	a.initrd.Lock()
 	defer a.initrd.Unlock()
-	harness, err := companion("aegis-harness")
+	harness, err := companion(harnessProgram(k.Arch))
 	if err != nil {
 		return "", err
 	}
 	return kernel.Initrd(ctx, k, harness, a.home.Kernels())
+}
+
+// harnessProgram is the program of a guest's first process. Those of other architectures
+// than the host's have it in their names.
+func harnessProgram(arch string) string {
+	if arch == runtime.GOARCH {
+		return "aegis-harness"
+	}
+	return "aegis-harness-" + arch
 }
 
 // Disk makes an instance's writable layer.
@@ -185,21 +207,22 @@ func (a *assets) Disk(ctx context.Context, path string, size int64) error {
 
 // ready reports whether a start would find all that set-up makes.
 func (a *assets) ready() error {
-	_, err := a.Files(context.Background(), "", a.config.Image)
+	_, err := a.Files(context.Background(), engine.Backend{Arch: runtime.GOARCH}, a.config.Image)
 	return err
 }
 
 // report is told what set-up is doing. done and total are bytes; total may be 0.
 type report func(step, message string, done, total int64)
 
-// setup makes what is missing; what is there it checks. One at a time.
-func (a *assets) setup(ctx context.Context, tell report) error {
+// setup makes what guests of a platform lack ("" is the host's); what is there it checks.
+// One at a time.
+func (a *assets) setup(ctx context.Context, platform string, tell report) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, err := a.Backend(a.config.Backend); err != nil {
+	if err := a.usable(platform); err != nil {
 		return err
 	}
-	k, err := kernel.Ensure(ctx, a.home.Kernels(), runtime.GOARCH, func(msg string) { tell("kernel", msg, 0, 0) })
+	k, err := kernel.Ensure(ctx, a.home.Kernels(), instance.Arch(platform), func(msg string) { tell("kernel", msg, 0, 0) })
 	if err != nil {
 		return err
 	}
@@ -207,7 +230,7 @@ func (a *assets) setup(ctx context.Context, tell report) error {
 	if _, err := a.initramfs(ctx, k); err != nil {
 		return err
 	}
-	img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), tell)
+	img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), platform, tell)
 	if err != nil {
 		return err
 	}
@@ -223,4 +246,27 @@ func (a *assets) setup(ctx context.Context, tell report) error {
 	}
 	tell("disk", "a blank disk of "+config.HumanSize(a.config.Disk), 0, 0)
 	return nil
+}
+
+// usable reports why no instance of a platform could be started with what is configured.
+func (a *assets) usable(platform string) error {
+	name := a.config.Backend
+	if instance.Arch(platform) != runtime.GOARCH {
+		name = ""
+	}
+	_, err := a.Backend(name, platform)
+	return err
+}
+
+// foreign are the platforms beside the host's that have all that set-up makes.
+func (a *assets) foreign(ctx context.Context) (out []string) {
+	for _, platform := range instance.Platforms {
+		if platform == instance.Host {
+			continue
+		}
+		if _, err := a.Files(ctx, engine.Backend{Arch: instance.Arch(platform)}, image.DefaultName); err == nil {
+			out = append(out, platform)
+		}
+	}
+	return out
 }

@@ -93,7 +93,7 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 		checks = append(checks, checkBackend(v, cfg.Backend, c.kvm, filters(v)))
 	}
 	if c.err != nil {
-		checks = append(checks, client.Check{Name: "backend", Status: fail, Detail: fault.As(c.err).Why, Fix: "sudo apt-get install qemu-system-x86"})
+		checks = append(checks, client.Check{Name: "backend", Status: fail, Detail: fault.As(c.err).Why, Fix: all.Install(runtime.GOARCH)})
 	}
 	return checks
 }
@@ -137,7 +137,7 @@ func mend(v all.Verdict, wanted string, kvm bool) string {
 	case v.Usable:
 		return ""
 	case v.Name != firecracker && v.Name != libkrun:
-		return "sudo apt-get install qemu-system-x86"
+		return all.Install(runtime.GOARCH)
 	case v.Name == libkrun && wanted == v.Name && runtime.GOOS == "darwin":
 		return "brew tap slp/krun && brew install libkrun libkrunfw"
 	case v.Name == libkrun && wanted == v.Name && kvm:

@@ -6,13 +6,14 @@ import (
 
 	"aegis/client"
 	"aegis/internal/config"
+	"aegis/internal/instance"
 	"aegis/internal/vmm/all"
 )
 
 // TestBackendsAreJudged has qemu missing, and firecracker wanted or not, on machines with
 // KVM and without.
 func TestBackendsAreJudged(t *testing.T) {
-	const debian = "sudo apt-get install qemu-system-x86"
+	debian := all.Install(runtime.GOARCH)
 	usable := all.Verdict{Name: "firecracker", Usable: true, Reason: "the first", Build: "firecracker-1.16.1"}
 	lacks := all.Verdict{Name: "firecracker", Reason: "it is not there"}
 	install, fixLibkrun := installFirecracker, "sudo dnf install libkrun libkrunfw"
@@ -58,7 +59,7 @@ func TestStatusSaysWhyABackend(t *testing.T) {
 		"slow": {"the configuration says slow", "the configuration says so", "it is not there"},
 		"none": {"the configuration says none", "quick is preferred", "the configuration says so, but: it is not there"},
 	} {
-		a := &assets{config: config.Config{Backend: wanted}, choice: func() choice { return choice{verdicts: verdicts} }}
+		a := &assets{config: config.Config{Backend: wanted}, choices: map[string]func() choice{instance.Host: func() choice { return choice{verdicts: verdicts} }}}
 		for i, b := range a.backends() {
 			if b.Reason != want[i] || b.Build != verdicts[i].Build || b.Usable != verdicts[i].Usable || (b.Fix == "") != b.Usable {
 				t.Errorf("with %q: %+v, want %q", wanted, b, want[i])

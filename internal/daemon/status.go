@@ -31,7 +31,7 @@ func (d *daemon) Config() []client.Setting {
 // Status describes the daemon and what it would start VMs with.
 func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	s := client.Status{Version: version.Version, PID: os.Getpid(), StartedAt: d.started, Home: d.home.Dir, Cache: d.home.Cache,
-		Socket: d.home.Socket(), FrontDoor: d.door, Listen: d.tcp, Warnings: append([]string{}, d.warn...), Instances: map[string]int{}}
+		Socket: d.home.Socket(), FrontDoor: d.door, Listen: d.tcp, Warnings: append([]string{}, d.warn...), Platforms: []string{}, Instances: map[string]int{}}
 	for _, state := range instance.States() {
 		s.Instances[string(state)] = 0
 	}
@@ -45,7 +45,7 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	s.Templates = len(d.engine.ListTemplates())
 	s.PoolReady, s.PoolSize = d.engine.Pool()
 	s.Backends = d.assets.backends()
-	backend, err := d.assets.Backend(d.config.Backend)
+	backend, err := d.assets.Backend(d.config.Backend, "")
 	if err != nil {
 		s.Warnings = append(s.Warnings, fault.As(err).Why)
 	} else {
@@ -61,17 +61,22 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	if err := d.assets.ready(); err != nil {
 		s.Warnings = append(s.Warnings, fault.As(err).Error())
 	} else {
-		s.Ready = true
+		s.Ready, s.Platforms = true, []string{instance.Host}
 	}
+	s.Platforms = append(s.Platforms, d.assets.foreign(ctx)...)
 	if dir, moved := d.home.SocketsMoved(); moved {
 		s.Warnings = append(s.Warnings, "the path of the home is too long for sockets: they are in "+dir)
 	}
 	return s, nil
 }
 
-// Setup makes what a first start needs.
-func (d *daemon) Setup(ctx context.Context, progress func(client.Progress)) error {
-	return d.assets.setup(ctx, func(step, message string, done, total int64) {
+// Setup makes what a first start of an instance of that platform needs.
+func (d *daemon) Setup(ctx context.Context, platform string, progress func(client.Progress)) error {
+	platform, err := instance.ParsePlatform(platform)
+	if err != nil {
+		return err
+	}
+	return d.assets.setup(ctx, platform, func(step, message string, done, total int64) {
 		progress(client.Progress{Step: step, Message: message, Done: done, Total: total})
 	})
 }

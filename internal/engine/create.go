@@ -109,13 +109,19 @@ func (e *Engine) spec(c client.Create) (instance.Spec, error) {
 	if s.Image == "" {
 		s.Image = cfg.Image
 	}
+	var err error
+	if s.Platform, err = instance.ParsePlatform(c.Platform); err != nil {
+		return s, err
+	}
+	if s.Platform != instance.Host {
+		s.Backend = c.Backend // what is configured is for the host's own
+	}
 	if err := e.checkNames(c, s); err != nil {
 		return s, err
 	}
 	if err := e.checkSizes(s); err != nil {
 		return s, err
 	}
-	var err error
 	if s.PauseAfter, err = timeout("pause-after", c.PauseAfter, s.PauseAfter); err != nil {
 		return s, err
 	}
@@ -182,7 +188,7 @@ const (
 // checkSizes refuses what this machine or its monitor cannot give.
 func (e *Engine) checkSizes(s instance.Spec) error {
 	const what = "check the instance"
-	backend, err := e.Assets.Backend(s.Backend)
+	backend, err := e.Assets.Backend(s.Backend, s.Platform)
 	if err != nil {
 		return err
 	}

@@ -86,10 +86,11 @@ type Claim interface {
 
 // Assets are what a VM boots from. A missing or damaged one is a fault.
 type Assets interface {
-	// Backend chooses a monitor: the named one, or the best that works.
-	Backend(name string) (Backend, error)
-	// Files are the kernel, initramfs and root image for a backend.
-	Files(ctx context.Context, backend, image string) (Files, error)
+	// Backend chooses a monitor for guests of a platform ("" is the host's): the named one,
+	// or the best that works.
+	Backend(name, platform string) (Backend, error)
+	// Files are the kernel, initramfs and root image for the backend's guests.
+	Files(ctx context.Context, backend Backend, image string) (Files, error)
 	// Shape is what a backend and its files give to the shape of a template, or false
 	// where the backend makes none.
 	Shape(ctx context.Context, backend Backend, files Files) (template.Shape, bool)
@@ -100,6 +101,7 @@ type Assets interface {
 // Backend is the monitor that was chosen for an instance.
 type Backend struct {
 	Name        string
+	Arch        string // of its guests, as GOARCH
 	Accelerator string
 	Confinement string // rung of package confine that its processes are held by
 	Hardware    bool

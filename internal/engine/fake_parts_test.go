@@ -71,11 +71,11 @@ type fakeAssets struct{}
 const bare = "bare"
 
 // Backend has snapshots unless it is asked for as the one that has none.
-func (fakeAssets) Backend(name string) (Backend, error) {
+func (fakeAssets) Backend(name, _ string) (Backend, error) {
 	return Backend{Name: "fake", Accelerator: "tcg", Snapshots: name != bare, MaxCPUs: 8, MinMemory: 64 << 20}, nil
 }
 
-func (fakeAssets) Files(context.Context, string, string) (Files, error) {
+func (fakeAssets) Files(context.Context, Backend, string) (Files, error) {
 	return Files{Digest: "sha256:0", Cmd: []string{"idle"}, BaseType: "ext4"}, nil
 }
 

@@ -47,11 +47,11 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	if err := checkWorkspace(spec.Workspace); err != nil {
 		return nil, err
 	}
-	backend, err := e.Assets.Backend(spec.Backend)
+	backend, err := e.Assets.Backend(spec.Backend, spec.Platform)
 	if err != nil {
 		return nil, err
 	}
-	files, err := e.files(backend.Name, rec)
+	files, err := e.files(backend, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 	p := &plan{backend: backend, files: files, versions: versions, disk: spec.Disk, rec: rec, stages: wire.Stages{}}
 	p.launch = instance.Launch{
 		Run: run, RunDir: e.Home.Run(run).Dir,
-		Backend: backend.Name, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Harness: files.Harness, Base: files.Base, BaseType: files.BaseType,
+		Backend: backend.Name, Arch: backend.Arch, Accelerator: backend.Accelerator, Confinement: backend.Confinement, Kernel: files.Kernel, Initrd: files.Initrd, Harness: files.Harness, Base: files.Base, BaseType: files.BaseType,
 		CPUs: spec.CPUs, Memory: spec.Memory, BootTimeout: e.Config.BootTimeout,
 		Assignment: &instance.Assignment{Instance: rec.ID, LogDir: home.Logs(), LogSize: e.Config.LogSize, Disk: home.Disk(), Discard: spec.Ephemeral, Workspace: spec.Workspace, Ports: guestPorts(spec)},
 	}
@@ -87,7 +87,7 @@ func (e *Engine) plan(rec store.Record) (*plan, error) {
 // files are those of the image that the instance was made from: its disk lies over that
 // one, whatever the name has come to mean. The default image is what set-up makes; where
 // it has gone or is damaged, the one that took its place does.
-func (e *Engine) files(backend string, rec store.Record) (Files, error) {
+func (e *Engine) files(backend Backend, rec store.Record) (Files, error) {
 	if rec.Image != "" {
 		files, err := e.Assets.Files(e.ctx, backend, rec.Image)
 		if err == nil || rec.Spec.Image != "" && rec.Spec.Image != image.DefaultName {

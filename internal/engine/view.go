@@ -32,7 +32,7 @@ func (e *Engine) view(ctx context.Context, a *actor) (client.Instance, error) {
 func render(rec store.Record) client.Instance {
 	spec := rec.Spec
 	view := client.Instance{
-		ID: rec.ID, Name: spec.Name, State: string(rec.State), Image: orDefault(spec.Image, image.DefaultName),
+		ID: rec.ID, Name: spec.Name, State: string(rec.State), Image: orDefault(spec.Image, image.DefaultName), Platform: orDefault(spec.Platform, instance.Host),
 		Command: orEmpty(spec.Command), Workdir: workdir(spec, Files{Workdir: "/"}), User: spec.User,
 		Env: maps.Clone(spec.Env), Secrets: orEmpty(spec.Secrets), Ports: ports(spec.Ports),
 		CPUs: spec.CPUs, Memory: spec.Memory, Disk: spec.Disk, Net: spec.Net, AllowHosts: orEmpty(spec.AllowHosts), AllowCIDRs: orEmpty(spec.AllowCIDRs), Labels: maps.Clone(spec.Labels),

@@ -21,15 +21,15 @@ const grace = 20 * time.Second
 // maxSaid bounds what is kept of mmdebstrap's messages for an error, in lines.
 const maxSaid = 12
 
-// debian builds the default image with mmdebstrap(1): as root directly, else in a
+// debian builds the image with mmdebstrap(1): as root directly, else in a
 // user namespace with the caller's subordinate IDs.
-func debian(ctx context.Context, work string, step func(string, int64, int64)) error {
+func (r recipe) debian(ctx context.Context, work string, step func(string, int64, int64)) error {
 	mode, tmp, err := how(os.Getuid(), work)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "mmdebstrap", defaultRecipe.args(mode)...)
-	cmd.Env = defaultRecipe.env(os.Getenv, tmp)
+	cmd := exec.CommandContext(ctx, "mmdebstrap", r.args(mode)...)
+	cmd.Env = r.env(os.Getenv, tmp)
 	cmd.Dir = "/"
 	// Its own group, so that a terminal's Ctrl-C reaches it once, by Cancel. It ends
 	// with us, which the kernel counts by thread: this one must not end before.

@@ -105,7 +105,7 @@ func TestDebianConvertsWhatIsPrinted(t *testing.T) {
 	fake(t, "echo I: creating tarball... >&2; cat "+stream)
 	var said []string
 	work := t.TempDir()
-	err := debian(t.Context(), work, func(msg string, _, _ int64) { said = append(said, msg) })
+	err := defaultRecipe.debian(t.Context(), work, func(msg string, _, _ int64) { said = append(said, msg) })
 	if err != nil || !slices.Equal(said, []string{"creating tarball"}) {
 		t.Errorf("%v, said %q", err, said)
 	}
@@ -125,7 +125,7 @@ func TestDebianFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake(t, text)
-			err := debian(t.Context(), t.TempDir(), silent)
+			err := defaultRecipe.debian(t.Context(), t.TempDir(), silent)
 			if err == nil || !strings.Contains(err.Error(), "the mirror is down") {
 				t.Errorf("got %v", err)
 			}
@@ -137,7 +137,7 @@ func TestDebianEndsWithItsContext(t *testing.T) {
 	fake(t, "trap 'exit 1' TERM; echo I: waiting... >&2; while :; do sleep 0.05; done")
 	ctx, cancel := context.WithCancel(t.Context())
 	began := time.Now()
-	err := debian(ctx, t.TempDir(), func(string, int64, int64) { cancel() })
+	err := defaultRecipe.debian(ctx, t.TempDir(), func(string, int64, int64) { cancel() })
 	if !errors.Is(err, context.Canceled) || time.Since(began) > grace {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}

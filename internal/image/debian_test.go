@@ -19,7 +19,7 @@ func cached(t *testing.T) Image {
 	if cache == "" {
 		t.Skip("pending: AEGIS_CACHE names no cache to build the default image in (make test does)")
 	}
-	img, err := Ensure(t.Context(), filepath.Join(cache, "images"), filepath.Join(cache, "stage"), func(_, msg string, done, total int64) {
+	img, err := Ensure(t.Context(), filepath.Join(cache, "images"), filepath.Join(cache, "stage"), "", func(_, msg string, done, total int64) {
 		t.Logf("%s %d/%d", msg, done, total)
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ const stagePrefix = "image-"
 // work, and leaves it there as fileRoot.
 type builder func(ctx context.Context, work string, step func(msg string, done, total int64)) error
 
-// Ensure makes the default image below dir unless it is there and whole, and
+// Ensure makes the default image of a platform ("" is this machine's) below dir unless it is there and whole, and
 // returns it. Unfinished work is below stage, on the same file system; what an
 // interrupted Ensure left there is removed by the next. Several processes may call
 // it at once: one builds, the others wait for it. report may be nil; step is
@@ -33,11 +34,12 @@ type builder func(ctx context.Context, work string, step func(msg string, done, 
 //
 // Without room for it Ensure is a fault.NoSpace before it begins, without the
 // programs that it needs a fault.AssetMissing that says which command brings them.
-func Ensure(ctx context.Context, dir, stage string, report func(step, msg string, done, total int64)) (Image, error) {
-	return ensure(ctx, dir, stage, buildSpace, report, debian)
+func Ensure(ctx context.Context, dir, stage, platform string, report func(step, msg string, done, total int64)) (Image, error) {
+	r := recipeFor(cmp.Or(platform, native))
+	return ensure(ctx, dir, stage, buildSpace, report, r, r.debian)
 }
 
-func ensure(ctx context.Context, dir, stage string, space int64, report func(step, msg string, done, total int64), build builder) (Image, error) {
+func ensure(ctx context.Context, dir, stage string, space int64, report func(step, msg string, done, total int64), r recipe, build builder) (Image, error) {
 	step := func(msg string, done, total int64) {
 		if report != nil {
 			report("image", msg, done, total)
@@ -53,7 +55,7 @@ func ensure(ctx context.Context, dir, stage string, space int64, report func(ste
 		return Image{}, fmt.Errorf("make default image: %w", err)
 	}
 	defer unlock()
-	if img, ok, err := whole(ctx, dir, step); ok || err != nil {
+	if img, ok, err := whole(ctx, dir, r, step); ok || err != nil {
 		return img, err
 	}
 	if err := sweep(stage); err != nil {
@@ -62,14 +64,14 @@ func ensure(ctx context.Context, dir, stage string, space int64, report func(ste
 	if err := room(stage, space, "make default image"); err != nil {
 		return Image{}, err
 	}
-	return create(ctx, dir, stage, step, build)
+	return create(ctx, dir, stage, r, step, build)
 }
 
 // whole returns the default image if it is of this recipe and its digest is right.
-func whole(ctx context.Context, dir string, step func(string, int64, int64)) (Image, bool, error) {
+func whole(ctx context.Context, dir string, r recipe, step func(string, int64, int64)) (Image, bool, error) {
 	found, _ := list(dir)
 	for _, m := range found {
-		if m.Name != DefaultName || current(m) == 0 || m.check(place(dir, m.Digest)) != nil {
+		if m.Name != DefaultName || m.Recipe != r.id() || m.check(place(dir, m.Digest)) != nil {
 			continue
 		}
 		step("checking it", 0, m.Size)
@@ -83,7 +85,7 @@ func whole(ctx context.Context, dir string, step func(string, int64, int64)) (Im
 }
 
 // create builds in a directory of its own and moves the result into place.
-func create(ctx context.Context, dir, stage string, step func(string, int64, int64), build builder) (Image, error) {
+func create(ctx context.Context, dir, stage string, r recipe, step func(string, int64, int64), build builder) (Image, error) {
 	work, err := os.MkdirTemp(stage, stagePrefix)
 	if err != nil {
 		return Image{}, fmt.Errorf("make default image: %w", err)
@@ -94,7 +96,7 @@ func create(ctx context.Context, dir, stage string, step func(string, int64, int
 	if err := build(ctx, work, step); err != nil {
 		return Image{}, full(err, work, "make default image")
 	}
-	m, err := describe(ctx, work)
+	m, err := describe(ctx, work, r)
 	if err != nil {
 		return Image{}, full(err, work, "make default image")
 	}
@@ -107,7 +109,7 @@ func create(ctx context.Context, dir, stage string, step func(string, int64, int
 }
 
 // describe syncs what was built and writes its manifest beside it.
-func describe(ctx context.Context, work string) (manifest, error) {
+func describe(ctx context.Context, work string, r recipe) (manifest, error) {
 	f, err := os.Open(filepath.Join(work, fileRoot))
 	if err != nil {
 		return manifest{}, err
@@ -124,8 +126,8 @@ func describe(ctx context.Context, work string) (manifest, error) {
 	if err := errors.Join(f.Chmod(0o400), f.Sync()); err != nil {
 		return manifest{}, err
 	}
-	m := manifest{Name: DefaultName, Recipe: defaultRecipe.id(), Digest: digest, Type: "ext4",
-		Size: info.Size(), Config: defaultRecipe.Config, Created: time.Now().UTC()}
+	m := manifest{Name: DefaultName, Recipe: r.id(), Platform: r.platform(), Digest: digest, Type: "ext4",
+		Size: info.Size(), Config: r.Config, Created: time.Now().UTC()}
 	return m, m.write(work)
 }
 

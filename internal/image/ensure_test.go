@@ -30,7 +30,7 @@ func writes(content string) builder {
 
 func (h home) ensure(t *testing.T, b builder) (Image, error) {
 	t.Helper()
-	return ensure(t.Context(), h.dir, h.stage, 0, nil, b)
+	return ensure(t.Context(), h.dir, h.stage, 0, nil, defaultRecipe, b)
 }
 
 // must is ensure where it has to succeed.
@@ -84,7 +84,7 @@ func TestEnsureAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			_, err := ensure(t.Context(), h.dir, h.stage, 0, nil, func(ctx context.Context, work string, step func(string, int64, int64)) error {
+			_, err := ensure(t.Context(), h.dir, h.stage, 0, nil, defaultRecipe, func(ctx context.Context, work string, step func(string, int64, int64)) error {
 				built.Add(1)
 				return writes("root")(ctx, work, step)
 			})
@@ -110,7 +110,7 @@ func TestEnsureWaitEndsWithContext(t *testing.T) {
 	}
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = ensure(ctx, h.dir, h.stage, 0, func(_, msg string, _, _ int64) { cancel() }, writes("root"))
+	_, err = ensure(ctx, h.dir, h.stage, 0, func(_, msg string, _, _ int64) { cancel() }, defaultRecipe, writes("root"))
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -166,7 +166,7 @@ func TestEnsureReplacesDamage(t *testing.T) {
 
 func TestEnsureRefusesAFullDisk(t *testing.T) {
 	h := newHome(t)
-	_, err := ensure(t.Context(), h.dir, h.stage, 1<<60, nil, func(context.Context, string, func(string, int64, int64)) error {
+	_, err := ensure(t.Context(), h.dir, h.stage, 1<<60, nil, defaultRecipe, func(context.Context, string, func(string, int64, int64)) error {
 		t.Error("began to build")
 		return nil
 	})

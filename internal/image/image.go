@@ -17,6 +17,7 @@ package image
 import (
 	"encoding/hex"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -36,6 +37,12 @@ type Image struct {
 	Created  time.Time // when it was made here
 	Names    []string  // short ones; of List and what a pull or an import returns
 }
+
+// native is the platform of guests that are of the host's architecture.
+const native = guestOS + "/" + runtime.GOARCH
+
+// guestOS is what every guest runs.
+const guestOS = "linux"
 
 // Config is what an image says about the process to run in it. The fields mean
 // what they mean in the OCI image specification's config.

@@ -15,15 +15,20 @@ func (s Store) List() []Image {
 		names[r.Digest] = append(names[r.Digest], short(r.Name))
 	}
 	all, _ := list(s.Dir) // damage is found by whoever uses it
-	var best string
-	if img, err := openDefault(s.Dir); err == nil {
-		best = img.Digest
+	best, defaults := "", map[string]bool{}
+	for _, m := range all {
+		if img, err := openDefault(s.Dir, m.platform()); err == nil {
+			defaults[img.Digest] = true
+			if img.Platform == native {
+				best = img.Digest
+			}
+		}
 	}
 	var out []Image
 	for _, m := range all {
 		img := m.image(place(s.Dir, m.Digest))
 		img.Names = append(names[m.Digest], img.Names...)
-		if m.Name == DefaultName && m.Digest != best {
+		if m.Name == DefaultName && !defaults[m.Digest] {
 			img.Names = names[m.Digest] // an older one
 		}
 		out = append(out, img)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"aegis/internal/fault"
-	"aegis/internal/image/flatten"
 )
 
 // maxManifest bounds what is read of a manifest, in bytes.
@@ -35,14 +34,16 @@ type manifest struct {
 
 // image joins the manifest with the directory it was read from.
 func (m manifest) image(dir string) Image {
-	own, _ := flatten.ParsePlatform("")
 	var names []string
 	if m.Name != "" {
 		names = []string{m.Name}
 	}
 	return Image{Digest: m.Digest, Root: cmp.Or(m.Root, m.Digest), Path: filepath.Join(dir, fileRoot), Type: m.Type, Size: m.Size,
-		Platform: cmp.Or(m.Platform, own.String()), Config: m.Config, Created: m.Created, Names: names}
+		Platform: m.platform(), Config: m.Config, Created: m.Created, Names: names}
 }
+
+// platform is what the image is made for.
+func (m manifest) platform() string { return cmp.Or(m.Platform, native) }
 
 // write puts the manifest into dir and on the disk.
 func (m manifest) write(dir string) error {

@@ -20,14 +20,14 @@ import (
 
 // Open finds an image below dir: the default one for "" and DefaultName, else by a name
 // that a pull or an import has given it for the platform, as flatten.ParsePlatform takes
-// it, or by its digest or the beginning of that. The default is the one of this version's
-// recipe, or, where only older ones are there, the newest of those. An image that set-up
+// it, or by its digest or the beginning of that. The default is the platform's ("" is this
+// machine's), of this version's recipe, or, where only older ones are there, the newest of those. An image that set-up
 // makes and that is not there is a fault.AssetMissing, one that is cut short a
 // fault.AssetDamaged, any other that is not there a fault.ImageMissing, and what can be no
 // image's name a fault.Invalid.
 func Open(dir, ref, platform string) (Image, error) {
 	if ref == "" || ref == DefaultName {
-		return openDefault(dir)
+		return openDefault(dir, cmp.Or(platform, native))
 	}
 	m, err := find(dir, ref, platform)
 	if err != nil {
@@ -105,15 +105,15 @@ func use(dir string, m manifest) (Image, error) {
 	return m.image(dir), nil
 }
 
-// openDefault opens the best image of the default's name.
-func openDefault(dir string) (Image, error) {
+// openDefault opens the best image of the default's name and that platform.
+func openDefault(dir, platform string) (Image, error) {
 	found, failed := list(dir)
-	found = slices.DeleteFunc(found, func(m manifest) bool { return m.Name != DefaultName })
+	found = slices.DeleteFunc(found, func(m manifest) bool { return m.Name != DefaultName || m.platform() != platform })
 	if len(found) == 0 {
 		if failed != nil {
 			return Image{}, failed
 		}
-		return Image{}, missing(DefaultName, "the default image is not in %s", dir)
+		return Image{}, missing(DefaultName, "the default image for %s is not in %s", platform, dir)
 	}
 	best := slices.MaxFunc(found, func(a, b manifest) int {
 		return cmp.Or(cmp.Compare(current(a), current(b)), a.Created.Compare(b.Created))
@@ -123,7 +123,7 @@ func openDefault(dir string) (Image, error) {
 
 // current is 1 for an image of this version's recipe, else 0.
 func current(m manifest) int {
-	if m.Recipe == defaultRecipe.id() {
+	if m.Recipe == recipeFor(m.platform()).id() {
 		return 1
 	}
 	return 0

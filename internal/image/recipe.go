@@ -1,10 +1,12 @@
 package image
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 )
 
@@ -18,6 +20,21 @@ type recipe struct {
 	Epoch    int64    // no file is newer, in seconds of Unix time: equal packages, unpacked in one mode, give equal images
 	Config   Config
 	Format   int // raised when the conversion to a file system changes
+
+	Arch   string   `json:",omitempty"` // as GOARCH and Debian call it; "" : this machine's
+	Before []string `json:",omitempty"` // hooks as Hooks, on an empty root
+}
+
+// platform is what the recipe's image is made for.
+func (r recipe) platform() string { return guestOS + "/" + cmp.Or(r.Arch, runtime.GOARCH) }
+
+// recipeFor is the default image's recipe for a platform.
+func recipeFor(platform string) recipe {
+	_, arch, _ := strings.Cut(platform, "/")
+	if arch == runtime.GOARCH {
+		return defaultRecipe
+	}
+	return defaultRecipe.foreign(arch)
 }
 
 // id names the recipe by its content.
@@ -65,7 +82,12 @@ var defaultRecipe = recipe{
 // stream to standard output. Without a mirror on it mmdebstrap takes Debian's own,
 // with updates and security.
 func (r recipe) args(mode string) []string {
-	args := []string{"--variant=minbase", "--mode=" + mode, "--format=tar", "--include=" + strings.Join(r.Packages, ",")}
+	args := []string{"--mode=" + mode, "--format=tar", "--include=" + strings.Join(r.Packages, ",")}
+	if r.Arch != "" {
+		args = append(args, r.foreignArgs()...)
+		return append(args, r.Suite, "-")
+	}
+	args = append(args, "--variant=minbase")
 	for _, glob := range r.Exclude {
 		option := "path-exclude="
 		if keep, ok := strings.CutPrefix(glob, "+"); ok {

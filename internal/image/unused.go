@@ -12,12 +12,11 @@ import (
 // draftAge is how old an unfinished blank disk is that nobody makes any more.
 const draftAge = 24 * time.Hour
 
-// Unused lists the directories of the images below dir that have no name, and whose
-// digest is not one of refs. Where the default image is
+// Unused lists the directories of the images below dir that have no name, are no
+// platform's default, and whose digest is not one of refs. Where the default image is
 // missing or damaged, and of what has no whole manifest, it names none.
 func Unused(dir string, refs []string) []string {
-	best, err := openDefault(dir)
-	if err != nil {
+	if _, err := openDefault(dir, native); err != nil {
 		return nil
 	}
 	found, _ := list(dir) // damage is set-up's to mend
@@ -26,7 +25,8 @@ func Unused(dir string, refs []string) []string {
 	}
 	var out []string
 	for _, m := range found {
-		if m.Digest != best.Digest && !slices.Contains(refs, m.Digest) {
+		best, err := openDefault(dir, m.platform())
+		if (err != nil || m.Digest != best.Digest) && !slices.Contains(refs, m.Digest) {
 			out = append(out, place(dir, m.Digest))
 		}
 	}

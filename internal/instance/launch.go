@@ -23,6 +23,7 @@ type Launch struct {
 	RunDir string // absolute, private, exists
 
 	Backend     string // name in vmm/all
+	Arch        string // of the guest, as GOARCH
 	Accelerator string // as the daemon measured it: vmm.Caps.Accelerator
 	Confinement string // a rung of package confine; "": none
 	Kernel      string // file; not used with Template

@@ -13,9 +13,10 @@ import (
 // Spec is what a user asked for. It does not change after creation.
 type Spec struct {
 	Name       string            `json:"name"`
-	Image      string            `json:"image"`   // as given; "" is the default image
-	Command    []string          `json:"command"` // empty: the image's own, else an idle instance
-	Workdir    string            `json:"workdir"` // "" : /workspace when there is one, else the image's
+	Image      string            `json:"image"`              // as given; "" is the default image
+	Platform   string            `json:"platform,omitempty"` // of the guest, as ParsePlatform gives it; "" : the host's
+	Command    []string          `json:"command"`            // empty: the image's own, else an idle instance
+	Workdir    string            `json:"workdir"`            // "" : /workspace when there is one, else the image's
 	User       string            `json:"user"`
 	Env        map[string]string `json:"env"`
 	Secrets    []string          `json:"secrets"` // names, never values

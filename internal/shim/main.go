@@ -67,7 +67,7 @@ func shimMain() error {
 			return fmt.Errorf("lower the priority: %w", err)
 		}
 	}
-	backend, err := all.On(launch.Backend, launch.Accelerator)
+	backend, err := all.On(launch.Backend, launch.Arch, launch.Accelerator)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ const schema = 1
 type Shape struct {
 	Aegis       string   `json:"aegis"` // version of this program: it says what a guest is told to prepare
 	Backend     string   `json:"backend"`
+	Arch        string   `json:"arch"`    // of the guest
 	Version     string   `json:"version"` // of all.Version: monitor, processor, rate of its clock
 	Accelerator string   `json:"accelerator"`
 	Kernel      string   `json:"kernel"`            // digest

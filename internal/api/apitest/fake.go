@@ -16,6 +16,7 @@ import (
 	"aegis/client"
 	"aegis/internal/api"
 	"aegis/internal/fault"
+	"aegis/internal/instance"
 	"aegis/internal/version"
 )
 
@@ -156,13 +157,13 @@ func (d *daemon) Status(context.Context) (client.Status, error) {
 		Socket: "/home/u/.aegis/aegisd.sock", FrontDoor: "http://127.0.0.1:8099", Backend: "qemu", Accelerator: "tcg",
 		Backends: []client.Backend{{Name: "qemu", Usable: true, Build: "qemu-7", Reason: "the first that works here"},
 			{Name: "firecracker", Reason: "firecracker is not on PATH", Fix: "sudo install firecracker /usr/local/bin"}},
-		Isolation: "emulated", Confinement: "full", Limits: []string{"memory", "pids", "cpu"}, Instances: states, Ready: !f.Unready, Warnings: []string{"no hardware virtualization"},
+		Isolation: "emulated", Confinement: "full", Limits: []string{"memory", "pids", "cpu"}, Instances: states, Ready: !f.Unready, Platforms: platforms(f.Unready), Warnings: []string{"no hardware virtualization"},
 	}, nil
 }
 
-func (d *daemon) Setup(_ context.Context, progress func(client.Progress)) error {
+func (d *daemon) Setup(_ context.Context, platform string, progress func(client.Progress)) error {
 	f := (*Fake)(d)
-	if err := f.enter("Setup", ""); err != nil {
+	if err := f.enter("Setup", platform); err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
@@ -171,6 +172,14 @@ func (d *daemon) Setup(_ context.Context, progress func(client.Progress)) error 
 	}
 	f.Unready = f.SetupErr != nil
 	return f.SetupErr
+}
+
+// platforms are those that are ready: the host's alone.
+func platforms(unready bool) []string {
+	if unready {
+		return []string{}
+	}
+	return []string{instance.Host}
 }
 
 func (d *daemon) Down(context.Context) error {

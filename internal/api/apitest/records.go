@@ -37,7 +37,7 @@ func (r *records) Create(_ context.Context, spec client.Create) (client.Instance
 		Workdir: spec.Workdir, User: spec.User, Env: spec.Env, Secrets: spec.Secrets, Workspace: spec.Workspace, Ports: []client.Port{},
 		CPUs: max(spec.CPUs, 1), Memory: max(spec.Memory, 256<<20), Disk: max(spec.Disk, 8<<30), DiskUsed: 1 << 20, Net: or(spec.Net, "public"),
 		AllowHosts: append([]string{}, spec.AllowHosts...), AllowCIDRs: append([]string{}, spec.AllowCIDRs...),
-		Labels: spec.Labels, Backend: or(spec.Backend, "qemu"), Accelerator: "tcg", Isolation: "emulated", Confinement: "full",
+		Platform: or(spec.Platform, "linux/amd64"), Labels: spec.Labels, Backend: or(spec.Backend, "qemu"), Accelerator: "tcg", Isolation: "emulated", Confinement: "full",
 		PauseAfter: or(spec.PauseAfter, "1m0s"), StopAfter: or(spec.StopAfter, "20m0s"), Restart: or(spec.Restart, "no"),
 		CreatedAt: Epoch, AwakeBecause: []string{}, Wakes: []client.Wake{},
 	}

@@ -5,6 +5,7 @@ package all
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +24,10 @@ var measured = sync.OnceValue(func() accel.Result { return accel.Measure(context
 // Accelerator is what package accel found, measured once a process.
 func Accelerator() accel.Result { return measured() }
 
-// Backends lists every backend, the preferred ones first. It measures nothing.
-func Backends() []vmm.Backend {
-	return backends(func() string {
+// Backends lists every backend for guests of an architecture (as GOARCH), the preferred
+// ones first. It measures nothing.
+func Backends(arch string) []vmm.Backend {
+	return backends(arch, func() string {
 		if measured().Usable {
 			return string(qemu.KVM)
 		}
@@ -33,7 +35,11 @@ func Backends() []vmm.Backend {
 	})
 }
 
-func backends(accelerator func() string) []vmm.Backend {
+// backends are those of Backends. Only an emulator runs another architecture's guests.
+func backends(arch string, accelerator func() string) []vmm.Backend {
+	if arch != runtime.GOARCH {
+		return []vmm.Backend{qemu.Foreign(arch)}
+	}
 	kvm := func() error {
 		if accelerator() == string(qemu.KVM) {
 			return nil
@@ -49,14 +55,18 @@ func backends(accelerator func() string) []vmm.Backend {
 	}
 }
 
-// Find gives the backend of a name; a fault.Invalid lists the names there are.
-func Find(name string) (vmm.Backend, error) { return find(Backends(), name) }
+// Find gives the backend of a name for guests of an architecture; a fault.Invalid lists
+// the names there are.
+func Find(name, arch string) (vmm.Backend, error) { return find(Backends(arch), name) }
 
 // On gives the backend of a name with an accelerator that the daemon has measured,
 // so that a shim does not measure again.
-func On(name, accelerator string) (vmm.Backend, error) {
-	return find(backends(func() string { return accelerator }), name)
+func On(name, arch, accelerator string) (vmm.Backend, error) {
+	return find(backends(arch, func() string { return accelerator }), name)
 }
+
+// Install is the command that brings the monitor which runs everywhere.
+func Install(arch string) string { return qemu.Install(arch) }
 
 func find(backends []vmm.Backend, name string) (vmm.Backend, error) {
 	var names []string
@@ -113,9 +123,12 @@ func Unfiltered(backend string) (bool, error) {
 // probeTime bounds the probe of one backend.
 const probeTime = 15 * time.Second
 
-// Choose probes every backend and takes the first usable one, in the order of
-// Backends. With none usable it is a fault.Backend, and the verdicts say why.
-func Choose(ctx context.Context) (vmm.Backend, []Verdict, error) { return choose(ctx, Backends()) }
+// Choose probes every backend for guests of an architecture and takes the first usable
+// one, in the order of Backends. With none usable it is a fault.Backend, and the
+// verdicts say why.
+func Choose(ctx context.Context, arch string) (vmm.Backend, []Verdict, error) {
+	return choose(ctx, Backends(arch))
+}
 
 func choose(ctx context.Context, backends []vmm.Backend) (vmm.Backend, []Verdict, error) {
 	var chosen vmm.Backend

@@ -57,13 +57,35 @@ func TestChooseTakesTheFirstThatWorks(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	for _, b := range Backends() {
-		if found, err := Find(b.Name()); err != nil || found.Name() != b.Name() {
+	for _, b := range Backends(runtime.GOARCH) {
+		if found, err := Find(b.Name(), runtime.GOARCH); err != nil || found.Name() != b.Name() {
 			t.Errorf("Find(%q) = %v, %v", b.Name(), found, err)
 		}
 	}
-	if _, err := Find("bhyve"); !fault.Is(err, fault.Invalid) {
+	if _, err := Find("bhyve", runtime.GOARCH); !fault.Is(err, fault.Invalid) {
 		t.Errorf("Find of an unknown name: %v", err)
+	}
+}
+
+// TestForeignGuestsAreEmulated: whatever the host's processor can do, it does nothing for
+// another architecture's guests.
+func TestForeignGuestsAreEmulated(t *testing.T) {
+	const arch = "riscv64"
+	if list := Backends(arch); len(list) != 1 || list[0].Name() != "qemu" {
+		t.Fatalf("the backends are %v", list)
+	}
+	b, err := On("qemu", arch, "kvm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := b.Caps(); c.Accelerator != "tcg" || c.Hardware {
+		t.Errorf("%+v", c)
+	}
+	if err := b.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), arch) {
+		t.Errorf("guests that no emulator is known for: %v", err)
+	}
+	if _, err := Find("firecracker", arch); !fault.Is(err, fault.Invalid) {
+		t.Errorf("Firecracker for another architecture: %v", err)
 	}
 }
 
@@ -71,11 +93,11 @@ func TestFind(t *testing.T) {
 // with KVM.
 func TestFirecrackerIsTheUsersChoice(t *testing.T) {
 	for accelerator, usable := range map[string]bool{"kvm": true, "tcg": false} {
-		list := backends(func() string { return accelerator })
+		list := backends(runtime.GOARCH, func() string { return accelerator })
 		if list[0].Name() != "qemu" {
 			t.Errorf("%s is preferred", list[0].Name())
 		}
-		b, err := On("firecracker", accelerator)
+		b, err := On("firecracker", runtime.GOARCH, accelerator)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func startHostile(t *testing.T, rung confine.Rung, a *aims) *captive {
 	}
 	p := newPlan(cfg, []*os.File{end(), end(), end()}, pass)
 	p.console, p.control = pass(end()), pass(end())
-	p.board, p.accel, p.major = boards["amd64"], TCG, 7
+	p.board, p.accel, p.major = boards[runtime.GOARCH], TCG, 7
 	ours, theirs := sockets(t)
 	cmd.Args = append(append(cmd.Args, p.command()...), "-S",
 		"-chardev", fmt.Sprintf("socket,id=hostile,fd=%d", pass(theirs)), "-mon", "chardev=hostile,mode=control")
