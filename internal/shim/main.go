@@ -12,6 +12,7 @@ import (
 	"aegis/internal/paths"
 	"aegis/internal/undo"
 	"aegis/internal/vmm/all"
+	"aegis/internal/vmm/monitor"
 	"aegis/internal/wire"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,9 @@ const makerNice = 10
 // "fs" and "net" for the helpers. It returns the exit status.
 func Main(args []string) int {
 	if status, mine := confine.Main(args); mine {
+		return status
+	}
+	if status, mine := monitor.GuardMain(args); mine {
 		return status
 	}
 	ownDescriptors()
