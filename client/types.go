@@ -31,7 +31,7 @@ type Instance struct {
 	Backend      string            `json:"backend"`
 	Accelerator  string            `json:"accelerator" doc:"kvm, hvf or tcg"`
 	Isolation    string            `json:"isolation" enum:"hardware,emulated"`
-	Confinement  string            `json:"confinement" doc:"what holds its processes on the host: full, no-landlock, no-namespaces, off; empty before the first start"`
+	Confinement  string            `json:"confinement" doc:"what holds its processes on the host: full, no-landlock, no-namespaces, sandbox, off; empty before the first start"`
 	Limits       *Limits           `json:"limits,omitempty" doc:"what its processes on the host can take of it; absent when nothing limits them, or none runs"`
 	PauseAfter   string            `json:"pause_after" doc:"a duration, or never"`
 	StopAfter    string            `json:"stop_after" doc:"a duration, or never"`
@@ -149,7 +149,7 @@ type Status struct {
 	Backend     string         `json:"backend"`
 	Accelerator string         `json:"accelerator"`
 	Isolation   string         `json:"isolation" enum:"hardware,emulated"`
-	Confinement string         `json:"confinement" doc:"what holds the processes of an instance that is started now: full, no-landlock, no-namespaces, off"`
+	Confinement string         `json:"confinement" doc:"what holds the processes of an instance that is started now: full, no-landlock, no-namespaces, sandbox, off"`
 	Limits      []string       `json:"limits" doc:"what control groups limit for an instance that is started now: memory, pids, cpu"`
 	LimitsLack  string         `json:"limits_lack,omitempty" doc:"why not all of these are limited"`
 	LimitsFix   string         `json:"limits_fix,omitempty" doc:"the command that mends it"`

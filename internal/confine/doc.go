@@ -15,6 +15,7 @@
 //	full           namespaces, pivot, Landlock, seccomp
 //	no-landlock    the same without Landlock
 //	no-namespaces  Landlock and seccomp in the host's own namespaces
+//	sandbox        macOS: a profile of sandbox-exec, and nothing of the above
 //	off            nothing
 //
 // docs/security.md says what each leaves open, and TestMatrix holds that.
@@ -28,11 +29,9 @@ const (
 	Full         Rung = "full"
 	NoLandlock   Rung = "no-landlock"
 	NoNamespaces Rung = "no-namespaces"
+	Sandbox      Rung = "sandbox"
 	Off          Rung = "off"
 )
-
-// Rungs are all of them, the best first.
-var Rungs = []Rung{Full, NoLandlock, NoNamespaces, Off}
 
 // Namespaces is whether the process has its own, and a root of its own.
 func (r Rung) Namespaces() bool { return r == Full || r == NoLandlock }
@@ -41,4 +40,4 @@ func (r Rung) Namespaces() bool { return r == Full || r == NoLandlock }
 func (r Rung) Landlock() bool { return r == Full || r == NoNamespaces }
 
 // On is whether anything is confined. The zero Rung is off.
-func (r Rung) On() bool { return r.Namespaces() || r.Landlock() }
+func (r Rung) On() bool { return r.Namespaces() || r.Landlock() || r == Sandbox }

@@ -84,7 +84,7 @@ func ladderMain(args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(climb(func(r Rung) *failure { return attempt(r, args[0]) }))
 }
 
-// climb takes the best rung that can be reached; the full one's failure is the cause.
+// climb takes the best rung that can be reached; the best one's failure is the cause.
 func climb(attempt func(Rung) *failure) Found {
 	var found Found
 	for _, rung := range Rungs {
@@ -96,7 +96,7 @@ func climb(attempt func(Rung) *failure) Found {
 			found.Rung = rung
 			return found
 		}
-		if rung == Full {
+		if rung == Rungs[0] {
 			found.Cause, found.Fix = f.explain()
 		}
 	}
@@ -108,6 +108,8 @@ func climb(attempt func(Rung) *failure) Found {
 func (f *failure) explain() (cause, fix string) {
 	cause = fmt.Sprintf("%s: %s", f.Step, f.Errno)
 	switch {
+	case f.Step == stepSandbox:
+		return cause + ": sandbox-exec did not hold a process", ""
 	case f.Step == stepLandlock:
 		return cause + ": the kernel has no Landlock, or it is not in its list of security modules",
 			`sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&lsm=landlock,lockdown,yama,integrity,apparmor,bpf /' /etc/default/grub && sudo update-grub && sudo reboot`
@@ -131,4 +133,5 @@ const (
 	stepLandlock = "use Landlock"
 	stepSeccomp  = "filter system calls"
 	stepCheck    = "be held by it"
+	stepSandbox  = "enter a sandbox"
 )

@@ -34,6 +34,10 @@ type Stay struct {
 	// though they were not opened for it.
 	Files, Writes []int
 
+	// Named are files that its command line names by path, where it can't be given open
+	// ones (macOS).
+	Named []string
+
 	// Serves is for one that listens on unix sockets, in the working directory that its
 	// command has. There it may make sockets, and use files that others put in.
 	Serves bool

@@ -34,7 +34,7 @@ func chooseRung(wanted string, find func() confine.Found) (confine.Rung, error) 
 	switch {
 	case !found.Rung.On():
 		return "", fault.New(fault.Backend, "", title, "this machine allows no confinement (%s), and none at all has to be asked for: confinement = \"off\"", found.Cause)
-	case wanted == config.ConfineFull && found.Rung != confine.Full:
+	case wanted == config.ConfineFull && found.Rung != confine.Rungs[0]:
 		return "", fault.New(fault.Backend, "", title, "confinement = \"full\" is asked for, and this machine allows %s: %s", found.Rung, found.Cause)
 	}
 	return found.Rung, nil
@@ -50,6 +50,8 @@ func checkConfinement(wanted string, find func() confine.Found) client.Check {
 	case rung == confine.Off:
 		return client.Check{Name: name, Status: warn, Detail: "off, as the configuration says: a guest that breaks out of its monitor is you",
 			Fix: "remove confinement from config.toml"}
+	case rung == confine.Sandbox:
+		return client.Check{Name: name, Status: ok, Detail: "sandbox: a profile of sandbox-exec for what handles a guest's bytes, not for the shim"}
 	case rung != confine.Full:
 		return client.Check{Name: name, Status: warn, Detail: string(rung) + ": " + find().Cause, Fix: or(fix, "aegis config, and what docs/security.md says of confinement")}
 	}
