@@ -50,6 +50,9 @@ func TestConfined(t *testing.T) {
 	h.gone(groups)
 }
 
+// capKill is CAP_KILL (linux/capability.h).
+const capKill = 5
+
 // sealed holds that a shim has its filter, which TestSealed of package confine tries, and
 // of capabilities at most that to end what it has started.
 func sealed(t *testing.T, pid int) {
@@ -60,7 +63,7 @@ func sealed(t *testing.T, pid int) {
 	}
 	kill := 0
 	if os.Geteuid() == 0 {
-		kill = 1 << 5 // CAP_KILL (linux/capability.h)
+		kill = 1 << capKill
 	}
 	for _, want := range []string{"Seccomp:\t2", "NoNewPrivs:\t1", "CapInh:\t0000000000000000", "CapAmb:\t0000000000000000",
 		fmt.Sprintf("CapPrm:\t%016x", kill), fmt.Sprintf("CapEff:\t%016x", kill)} {
