@@ -79,7 +79,7 @@ func checkAccelerator() client.Check {
 	defer cancel()
 	r := accel.Measure(ctx)
 	if r.Usable {
-		return client.Check{Name: "accelerator", Status: ok, Detail: fmt.Sprintf("%s: the probe's loop took %s", r.Device, r.Loop)}
+		return client.Check{Name: "accelerator", Status: ok, Detail: r.Device + ": " + r.Reason}
 	}
 	detail := "no hardware virtualization, so guests are emulated and slower: " + r.Reason
 	return client.Check{Name: "accelerator", Status: warn, Detail: detail,

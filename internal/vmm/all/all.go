@@ -29,7 +29,7 @@ func Accelerator() accel.Result { return measured() }
 func Backends(arch string) []vmm.Backend {
 	return backends(arch, func() string {
 		if measured().Usable {
-			return string(qemu.KVM)
+			return string(qemu.Hardware)
 		}
 		return string(qemu.TCG)
 	})

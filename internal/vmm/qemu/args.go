@@ -16,9 +16,9 @@ type plan struct {
 	major   int // of QEMU's version
 	tscKHz  int // 0: not known
 	cpus    int
-	memory  int64 // bytes
-	kernel  int
-	initrd  int
+	memory  int64  // bytes
+	kernel  string // path
+	initrd  string
 	console int
 	control int     // QMP
 	ram     *ramArg // nil: anonymous
@@ -67,11 +67,10 @@ func (p plan) command() []string {
 		"-smp", fmt.Sprint(p.cpus),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-global", "virtio-mmio.force-legacy=false",
-		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-chardev", fmt.Sprintf("socket,id=console,fd=%d", p.console), "-serial", "chardev:console",
 		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", p.control), "-mon", "chardev=control,mode=control",
 	}
-	args = append(args, p.start()...)
+	args = append(append(args, ownSandbox...), p.start()...)
 	if len(p.ports) > 0 {
 		// Port 0 of the device is kept for a console (virtio 1.2, 5.3.2).
 		args = append(args, "-device", fmt.Sprintf("virtio-serial-device,max_ports=%d", len(p.ports)+1))
@@ -107,7 +106,7 @@ func (p plan) start() []string {
 	if p.waits {
 		return append(args, "-incoming", "defer")
 	}
-	return append(args, "-kernel", fdPath(p.kernel), "-initrd", fdPath(p.initrd), "-append", p.append())
+	return append(args, "-kernel", p.kernel, "-initrd", p.initrd, "-append", p.append())
 }
 
 // zeros is the size in bytes of a disk without a file: a guest looks for partitions.
@@ -183,8 +182,8 @@ func newPlan(cfg vmm.Config, ends []*os.File, pass func(*os.File) int) plan {
 	p := plan{
 		cpus:   cfg.CPUs,
 		memory: cfg.Memory,
-		kernel: pass(cfg.Kernel),
-		initrd: pass(cfg.Initrd),
+		kernel: opened(cfg.Kernel, pass),
+		initrd: opened(cfg.Initrd, pass),
 		args:   cfg.Args,
 	}
 	for i, port := range cfg.Ports {

@@ -46,7 +46,7 @@ func (b *Backend) Caps() vmm.Caps {
 		Accelerator: string(accel),
 		Hardware:    accel != TCG,
 		NIC:         true,
-		Snapshots:   true,
+		Snapshots:   templates,
 		MaxCPUs:     maxCPUs,
 		MinMemory:   minMemory,
 	}

@@ -1,6 +1,7 @@
 // Package qemu is the backend that runs where nothing faster can: QEMU's microvm
 // machine, for guests of arm64 its virt machine, on KVM when that was measured usable,
-// else in pure emulation (TCG), as always for guests of another architecture.
+// else in pure emulation (TCG), as always for guests of another architecture. On macOS
+// it is HVF in the place of KVM, and there are no templates; nobody has run it there yet.
 //
 // It owns the monitor's process: its command line, descriptors, life and death.
 // The shim boots VMs with it, the daemon only probes. It never reads what comes

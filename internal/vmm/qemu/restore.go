@@ -13,7 +13,7 @@ import (
 type snapshotter struct{ b *Backend }
 
 // Snapshots implements vmm.Backend.
-func (b *Backend) Snapshots() (vmm.Snapshotter, bool) { return snapshotter{b}, true }
+func (b *Backend) Snapshots() (vmm.Snapshotter, bool) { return snapshotter{b}, templates }
 
 // Restore implements vmm.Snapshotter. An error that is vmm.ErrTemplate means that no
 // other Restore will do better.
