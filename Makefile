@@ -17,7 +17,7 @@ export GOFLAGS := $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath
 # has those of its own home.
 test test-qemu10 assets bench faults clones lab lab-bench: export AEGIS_CACHE := $(or $(AEGIS_CACHE),$(CURDIR)/build/cache)
 
-.PHONY: build test test-qemu10 quickstart bench faults clones lab lab-bench lint fuzz build-all install assets deps clean help
+.PHONY: build test test-qemu10 quickstart bench faults clones lab lab-bench lab-macos sign lint fuzz build-all install assets deps clean help
 
 build: ## all commands into bin/, static
 	@scripts/build bin
@@ -49,6 +49,12 @@ lab: ## BACKEND (qemu, firecracker, libkrun) on a true KVM, in a nested machine
 
 lab-bench: ## figures of the backends there, as ratios
 	@scripts/lab figures
+
+lab-macos: ## on a Mac: try all that docs/backends.md says of macOS
+	@scripts/lab-macos
+
+sign: build ## on a Mac: sign what runs virtual machines
+	@scripts/sign bin
 
 lint: ## gofmt, vet, staticcheck, shellcheck
 	@scripts/lint

@@ -56,6 +56,24 @@ func TestLocate(t *testing.T) {
 // deep is a home of exactly n bytes.
 func deep(n int) string { return "/" + strings.Repeat("x", n-1) }
 
+// TestLongestSocket compares each path of a socket, of the longest home that is taken as it
+// is, with what fits sockaddr_un where Aegis runs: whoever moves a home to another system
+// finds it working.
+func TestLongestSocket(t *testing.T) {
+	room := map[string]int{"linux": 108, "darwin": 104} // of sun_path, the final zero included: unix(7), sys/un.h
+	h, err := Locate(env(EnvHome, deep(MaxSocket-len("/run/run-aaaaaaaaaaaa/shim.sock"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for system, bytes := range room {
+		for _, path := range []string{h.Socket(), h.Run("run-aaaaaaaaaaaa").Socket()} {
+			if len(path)+1 > bytes {
+				t.Errorf("%s has %d bytes and its zero, and %s has room for %d", path, len(path), system, bytes)
+			}
+		}
+	}
+}
+
 func TestSocketsFit(t *testing.T) {
 	longest := MaxSocket - len("/run/run-aaaaaaaaaaaa/shim.sock")
 	h, err := Locate(env(EnvHome, deep(longest)))

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"encoding/xml"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,5 +33,34 @@ func TestInstall(t *testing.T) {
 	}
 	if d := h.one("aegisd"); !strings.HasPrefix(d.args, prefix) {
 		t.Errorf("it started %q", d.args)
+	}
+}
+
+// TestLaunchdAgent reads what launchd of macOS would: the daemon in the foreground, again
+// when it fails, and without its virtual machines.
+func TestLaunchdAgent(t *testing.T) {
+	text, err := exec.Command("../../scripts/launchd-agent", "/opt/a & b", "/Users/me").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plist struct {
+		Keys    []string `xml:"dict>key"`
+		Strings []string `xml:"dict>string"`
+		Program []string `xml:"dict>array>string"`
+		True    []string `xml:"dict>true"`
+	}
+	if err := xml.Unmarshal(text, &plist); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if !slices.Equal(plist.Program, []string{"/opt/a & b/bin/aegisd"}) {
+		t.Errorf("it starts %q", plist.Program)
+	}
+	for _, key := range []string{"Label", "RunAtLoad", "KeepAlive", "AbandonProcessGroup"} {
+		if !slices.Contains(plist.Keys, key) {
+			t.Errorf("it lacks %s:\n%s", key, text)
+		}
+	}
+	if !slices.Contains(plist.Strings, "/Users/me/.aegis/aegisd.log") || len(plist.True) != 2 {
+		t.Errorf("%q, %d switches", plist.Strings, len(plist.True))
 	}
 }
