@@ -5,10 +5,14 @@ import (
 	"testing"
 
 	"aegis/internal/confine"
+	"aegis/internal/vmm/monitor"
 )
 
-// TestMain lets the test binary be the stage of a monitor.
+// TestMain lets the test binary be the stage of a monitor, and its guard.
 func TestMain(m *testing.M) {
+	if status, mine := monitor.GuardMain(os.Args[1:]); mine {
+		os.Exit(status)
+	}
 	if status, mine := confine.Main(os.Args[1:]); mine {
 		os.Exit(status)
 	}
