@@ -17,7 +17,7 @@ type tagged struct {
 	cmd   []string
 }
 
-func (a *tagged) Files(_ context.Context, _, ref string) (Files, error) {
+func (a *tagged) Files(_ context.Context, _ Backend, ref string) (Files, error) {
 	if digest, ok := a.names[ref]; ok {
 		ref = digest
 	}
