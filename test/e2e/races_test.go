@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,21 +21,42 @@ import (
 	"aegis/internal/version"
 )
 
-// refusals are what a race may lead to; any other error is a bug.
+// refusals are what a race may lead to; any other error is a bug. Where a blow falls
+// into the round, its own refusals are right besides.
 var refusals = []string{"wrong_state", "boot_failed", "timeout", "backing_off"}
 
+// blows are what falls upon everything else once in a round.
+var blows = []struct {
+	what   string
+	leads  []string // codes
+	strike func(*home, *client.Client) error
+}{
+	{"nothing", nil, func(*home, *client.Client) error { return nil }},
+	{"the deletion", []string{"not_found"}, func(h *home, c *client.Client) error { return c.Delete(h.t.Context(), "web", true) }},
+	{"the daemon's death", []string{"unreachable"}, func(h *home, _ *client.Client) error {
+		h.end(syscall.SIGKILL)
+		if r := h.run("", "up"); r.code != 0 {
+			return fmt.Errorf("up: %s", r.stderr)
+		}
+		return nil
+	}},
+}
+
 // TestRaces starts, stops, pauses, resumes, connects, executes and kills, all at
-// once on one instance, and wants one consistent state each time.
+// once on one instance, deletes it or kills the daemon under it, and wants one
+// consistent state each time.
 func TestRaces(t *testing.T) {
-	const rounds, hands = 4, 8
+	const rounds, hands = 6, 8
 	h := newHome(t)
-	url := h.serve("web", "--pause-after", "1s", "--stop-after", "2s")
+	url := h.raced()
 	c := h.client()
 	defer c.Close()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for round := range rounds {
+		blow := blows[round%len(blows)]
+		allowed := slices.Concat(refusals, blow.leads)
 		var wg sync.WaitGroup
 		for range hands {
 			plan := make([]int, 4)
@@ -47,18 +69,38 @@ func TestRaces(t *testing.T) {
 				defer cancel()
 				for _, op := range plan {
 					time.Sleep(pause) // so that the hands mix
-					if err := h.race(ctx, c, op, url); err != nil {
-						t.Errorf("round %d, operation %d: %v", round, op, err)
+					if err := h.race(ctx, c, op, url); !refused(err, allowed) {
+						t.Errorf("round %d with %s, operation %d: %v", round, blow.what, op, err)
 					}
 				}
 			})
 		}
+		time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
+		if err := blow.strike(h, c); err != nil {
+			t.Errorf("round %d: %s: %v", round, blow.what, err)
+		}
 		wg.Wait()
+		if _, err := c.Info(t.Context(), "web"); err != nil && refused(err, []string{"not_found"}) {
+			h.becomesBare()
+			url = h.raced()
+		}
 		h.settled(c, url)
 		if t.Failed() {
 			return
 		}
 	}
+}
+
+// raced makes the instance, and gives its URL.
+func (h *home) raced() string {
+	h.t.Helper()
+	return h.serve("web", "--pause-after", "1s", "--stop-after", "2s")
+}
+
+// refused is whether an error is none, or has one of the codes.
+func refused(err error, codes []string) bool {
+	var problem *client.Error
+	return err == nil || errors.As(err, &problem) && slices.Contains(codes, problem.Code)
 }
 
 // client speaks to the home's daemon without a process for each word. It is of the
@@ -73,7 +115,7 @@ func (h *home) client() *client.Client {
 	return client.New(filepath.Join(h.dir, "aegisd.sock"))
 }
 
-// race does one thing; a refusal by state is no error.
+// race does one thing.
 func (h *home) race(ctx context.Context, c *client.Client, op int, url string) error {
 	var err error
 	switch op {
@@ -105,10 +147,6 @@ func (h *home) race(ctx context.Context, c *client.Client, op int, url string) e
 				break
 			}
 		}
-	}
-	var problem *client.Error
-	if errors.As(err, &problem) && slices.Contains(refusals, problem.Code) {
-		return nil
 	}
 	return err
 }
