@@ -25,7 +25,7 @@ import (
 // Main is the process. Without arguments it is a VM, and comes back only to say why it
 // could not become one. "check LIBKRUN LIBKRUNFW" loads the libraries and no more.
 func Main(args []string) int {
-	runtime.LockOSThread() // libkrun's own loop has the process's first thread
+	runtime.LockOSThread() // libkrun's loop keeps the thread that it was called on
 	debug.SetTraceback("none")
 	signal.Ignore(syscall.SIGPIPE) // libkrun takes the error
 	var err error
