@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -70,9 +71,15 @@ type fakeAssets struct{}
 // bare is the backend without snapshots.
 const bare = "bare"
 
+// hostly is the backend that runs the host's platform alone.
+const hostly = "hostly"
+
 // Backend has snapshots unless it is asked for as the one that has none.
-func (fakeAssets) Backend(name, _ string) (Backend, error) {
-	return Backend{Name: "fake", Accelerator: "tcg", Snapshots: name != bare, MaxCPUs: 8, MinMemory: 64 << 20}, nil
+func (fakeAssets) Backend(name, platform string) (Backend, error) {
+	if name == hostly && instance.Arch(platform) != runtime.GOARCH {
+		return Backend{}, fault.New(fault.Invalid, name, "find the backend", "it runs no guest of %s", platform)
+	}
+	return Backend{Name: "fake", Arch: instance.Arch(platform), Accelerator: "tcg", Snapshots: name != bare, MaxCPUs: 8, MinMemory: 64 << 20}, nil
 }
 
 func (fakeAssets) Files(context.Context, Backend, string) (Files, error) {
