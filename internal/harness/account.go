@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"aegis/internal/fault"
 )
@@ -122,7 +123,7 @@ func parseID(s string) (uint32, error) {
 // eachLine calls f with the fields of every line that has at least want, until it
 // says false. A file that is missing has no lines.
 func eachLine(path string, want int, f func(fields []string) bool) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // an image may have a pipe there
 	if err != nil {
 		return
 	}

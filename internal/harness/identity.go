@@ -78,10 +78,12 @@ func writeEtc(dir string, files map[string]string) error {
 	var errs []error
 	for name, text := range files {
 		path := filepath.Join(dir, name)
-		if old, err := os.ReadFile(path); err == nil && string(old) == text {
-			continue
-		}
 		info, err := os.Lstat(path)
+		if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(text)) { // an image may have anything there
+			if old, err := os.ReadFile(path); err == nil && string(old) == text {
+				continue
+			}
+		}
 		if err == nil && !info.Mode().IsRegular() {
 			err = os.Remove(path)
 		}
