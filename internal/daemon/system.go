@@ -39,7 +39,7 @@ func holdings(home paths.Home, cfg config.Config, needs engine.Needs, all bool) 
 		{"layers of images", []string{home.Layers()}, image.Store{Dir: home.Images(), Layers: home.Layers()}.UnusedLayers(), nil},
 		{"kernels", []string{home.Kernels()}, kernel.Unused(home.Kernels()), nil},
 		{"blank disks", []string{home.Blank()}, image.UnusedBlanks(home.Blank(), append(needs.Disks, cfg.Disk, config.Default().Disk)), nil},
-		{"unfinished work", []string{home.Stage()}, stale(home.Stage()), nil},
+		{"unfinished work", []string{home.Stage()}, stale(home.Stage()), image.DiscardWork},
 	}
 	for i := range cache {
 		if home.CacheShared() && !all {

@@ -91,7 +91,7 @@ func create(ctx context.Context, dir, stage string, r recipe, step func(string, 
 		return Image{}, fmt.Errorf("make default image: %w", err)
 	}
 	var u undo.Stack
-	u.Add(func() { os.RemoveAll(work) })
+	u.Add(func() { discard(work) })
 	defer u.Run()
 	if err := build(ctx, work, step); err != nil {
 		return Image{}, full(err, work, "make default image")
@@ -154,7 +154,7 @@ func sweep(stage string) error {
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), stagePrefix) {
-			if err := os.RemoveAll(filepath.Join(stage, e.Name())); err != nil {
+			if err := discard(filepath.Join(stage, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -185,3 +185,6 @@ func full(err error, path, what string) error {
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
+
+// DiscardWork removes an entry of the stage directory that nobody goes on with.
+func DiscardWork(path string) error { return discard(path) }
