@@ -156,6 +156,7 @@ func TestArchivesRefused(t *testing.T) {
 		"a layer that climbs":       {"goes up", members(t, dockerFiles("linux/amd64", stream(t, entry{name: "../x"}))), ""},
 		"two images":                {"2 images", changed(docker(), func(m map[string][]byte) { m["manifest.json"] = []byte(`[{"Config":"a"},{"Config":"b"}]`) }), ""},
 		"blobs that are others":     {"has the digest", blobs(oci(), func(_ string, b []byte) []byte { return append(b, ' ') }), ""},
+		"a layer packed otherwise":  {"a layer has the digest", repacked(t, oci(), low), ""},
 		"no blobs":                  {"is not in it", changed(oci(), func(m map[string][]byte) { clear(m); m["oci-layout"] = nil; m["index.json"] = oci()["index.json"] }), ""},
 		"an index of nothing":       {"no image", changed(oci(), func(m map[string][]byte) { m["index.json"] = []byte("{}") }), ""},
 		"an index that is none":     {"can't be read", changed(oci(), func(m map[string][]byte) { m["index.json"] = []byte("[") }), ""},
@@ -178,6 +179,56 @@ func TestArchivesRefused(t *testing.T) {
 		if _, _, err := imported(t, c.data); !fault.Is(err, fault.ImageUnusable) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// repacked is a layout in which a layer's blob unpacks to the same and is another.
+func repacked(t *testing.T, files map[string][]byte, layer []byte) []byte {
+	d := descriptor{Digest: Digest(gzipped(layer))}
+	place, err := d.place()
+	if err != nil || files[place] == nil {
+		t.Fatalf("%s is not in the layout: %v", place, err)
+	}
+	files[place] = append(files[place], gzipped(nil)...)
+	return members(t, files)
+}
+
+// TestSparse holds that a file with holes is read and changed as one without.
+func TestSparse(t *testing.T) {
+	f := fileOf(t, nil)
+	s, want := &sparse{file: f, limit: 1 << 20}, make([]byte, 64<<10)
+	put := func(at int64, data []byte) {
+		copy(want[at:], data)
+		s.Seek(at, io.SeekStart)
+		if n, err := s.Write(data); n != len(data) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	put(0, bytes.Repeat([]byte("x"), 5000))
+	put(5000, make([]byte, 40000))
+	put(45000, []byte("end"))
+	put(100, make([]byte, 200)) // zeros over what was written
+	put(20000, []byte("middle"))
+	s.Seek(0, io.SeekStart)
+	got, err := io.ReadAll(s)
+	if err != nil || !bytes.Equal(got, want[:45003]) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if err := s.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(f.Name()); !bytes.Equal(got, want[:45003]) {
+		t.Errorf("the file has %d bytes", len(got))
+	}
+	s.Seek(1<<20-1, io.SeekStart)
+	if _, err := s.Write([]byte("xy")); !fault.Is(err, fault.ImageUnusable) {
+		t.Errorf("beyond the limit: %v", err)
+	}
+	tail := &sparse{file: fileOf(t, nil), limit: 1 << 20}
+	tail.Write(make([]byte, 10000))
+	tail.Seek(0, io.SeekStart)
+	if got, err := io.ReadAll(tail); err != nil || len(got) != 10000 {
+		t.Errorf("a file of zeros has %d bytes, %v", len(got), err)
 	}
 }
 

@@ -73,9 +73,6 @@ type capped struct {
 }
 
 func (c *capped) Read(p []byte) (int, error) {
-	if c.left < 0 {
-		return 0, refuse("it unpacks to more than is taken")
-	}
 	n, err := c.r.Read(p[:min(int64(len(p)), c.left+1)])
 	c.left -= int64(n)
 	if c.left < 0 {
