@@ -150,7 +150,7 @@ func (p plan) accelerator() string {
 
 func (p plan) model() string {
 	if p.accel == TCG {
-		return p.board.model
+		return p.board.model(p.major)
 	}
 	return "host"
 }
