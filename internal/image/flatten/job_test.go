@@ -3,6 +3,7 @@ package flatten
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -166,10 +167,7 @@ func TestArchivesRefused(t *testing.T) {
 		"a document beyond all size": {"MiB", changed(oci(), func(m map[string][]byte) { m["index.json"] = bytes.Repeat([]byte(" "), MaxDocument+1) }), ""},
 	}
 	for name, c := range refusals {
-		kind := c.kind
-		if kind == "" {
-			kind = fault.ImageUnusable
-		}
+		kind := cmp.Or(c.kind, fault.ImageUnusable)
 		res, _, err := imported(t, c.data)
 		if !fault.Is(err, kind) || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: %+v, %v, want %s %q", name, res, err, kind, c.why)
