@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +35,8 @@ func TestForeignGuest(t *testing.T) {
 		t.Skipf("pending: %s is not on PATH (scripts/deps test installs it)", foreign.emulator)
 	}
 	h := newHome(t)
+	// Python takes its time where each of its instructions is another processor's.
+	h.config(`front-door = "127.0.0.1:0"`, `wake-timeout = "50s"`, `boot-timeout = "3m"`)
 	ctx, cancel := context.WithTimeout(t.Context(), setUpTime)
 	defer cancel()
 	if out, err := h.command(ctx, "setup", "--platform", foreign.platform).CombinedOutput(); err != nil {
@@ -41,7 +45,12 @@ func TestForeignGuest(t *testing.T) {
 	h.write(filepath.Join(h.cwd, "app/index.html"), "first\n")
 	h.ok("instance", "start", "--platform", foreign.platform, "--name", "far", "--workspace", "./app", "--expose", "80", "--",
 		"python", "-m", "http.server", "80")
-	h.page(h.url("far"), "first\n")
+	h.eventually(5*time.Minute, "its server answers", func() error {
+		if code, body, _ := h.get(h.url("far")); code != http.StatusOK || body != "first\n" {
+			return fmt.Errorf("%d %q", code, body)
+		}
+		return nil
+	})
 	in := func(script string) string { return strings.TrimSpace(h.ok("exec", "far", "--", "sh", "-c", script)) }
 
 	t.Run("it is what was asked for", func(t *testing.T) {
