@@ -8,6 +8,7 @@ import (
 
 	"aegis/client"
 	"aegis/internal/fault"
+	"aegis/internal/instance"
 )
 
 // tagged are assets with images: what names mean now, and which are there.
@@ -83,6 +84,23 @@ func TestImageWithoutCommand(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestWorkdir is where a process runs: in what was given, else where the image says.
+func TestWorkdir(t *testing.T) {
+	given, own := &instance.Workspace{Path: "/a"}, &instance.Workspace{Path: "/a", Temporary: true}
+	for _, c := range []struct {
+		spec  instance.Spec
+		image string
+		want  string
+	}{
+		{instance.Spec{}, "/srv", "/srv"}, {instance.Spec{}, "", ""}, {instance.Spec{Workspace: given}, "/srv", "/workspace"},
+		{instance.Spec{Workspace: own}, "/srv", "/srv"}, {instance.Spec{Workspace: own}, "", "/workspace"}, {instance.Spec{Workspace: given, Workdir: "/x"}, "/srv", "/x"},
+	} {
+		if got := workdir(c.spec, Files{Workdir: c.image}); got != c.want {
+			t.Errorf("%+v, the image's %q: %q, want %q", c.spec, c.image, got, c.want)
+		}
+	}
 }
 
 // TestForgetImage ends what waits for an instance of an image that goes, and no other.

@@ -155,11 +155,13 @@ func command(spec instance.Spec, files Files) []string {
 	return slices.Concat(files.Entrypoint, files.Cmd)
 }
 
+// workdir is where it runs: in a workspace that was given, else where the image says, and
+// where that says nothing in the one that a run is given for itself.
 func workdir(spec instance.Spec, files Files) string {
-	switch {
+	switch w := spec.Workspace; {
 	case spec.Workdir != "":
 		return spec.Workdir
-	case spec.Workspace != nil:
+	case w != nil && (!w.Temporary || files.Workdir == ""):
 		return "/workspace"
 	}
 	return files.Workdir

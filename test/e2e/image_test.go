@@ -214,7 +214,7 @@ func (h *home) imports(img v1.Image) {
 	root := filepath.Join(h.cwd, "root")
 	h.write(filepath.Join(root, "etc/motd"), "hello")
 	h.ok("image", "import", "--name", "bare", root)
-	h.fails(125, []string{"the image has none of its own"}, "run", "--image", "bare")
+	h.fails(2, []string{"the image has none of its own"}, "run", "--image", "bare")
 	h.fails(127, nil, "run", "--image", "bare", "--", "sh")
 }
 
