@@ -125,7 +125,7 @@ func (h *home) wrongValues(port string) []refusal {
 		{"too large a disk", 2, `create an instance: check the instance: a disk of 100 TiB: it must have 64 MiB to 1 TiB`, runHint, words("run --disk 100T -- true")},
 		{"unknown backend", 2, `create an instance: find backend "xen": the backends are *`, runHint, words("run --backend xen -- true")},
 		{"unknown image", 125, `create an instance: open image "alpine": there is no image of this name for *`, "aegis image list", words("run --image alpine --pull never -- true")},
-		{"a path as image", 2, `pull image "./alpine": read image name "./alpine": *`, runHint, words("run --image ./alpine -- true")},
+		{"a path as image", 2, `read image name "./alpine": it is a path and no reference: aegis image import takes those`, runHint, words("run --image ./alpine -- true")},
 		{"pause-after is no time", 2, `create an instance: check --pause-after: "soon" is not a duration *`, runHint, words("run --pause-after soon -- true")},
 		{"address as a host", 2, `create an instance: check the network: host "1.2.3.4" is an address, which --allow-cidr takes`, runHint, words("run --allow-host 1.2.3.4 -- true")},
 		{"stars within a host", 2, `create an instance: check the network: host "a.*.test" is no host name, nor *. and one`, runHint, words("run --allow-host a.*.test -- true")},
