@@ -27,13 +27,9 @@ var foreign = map[string]struct{ platform, machine, emulator string }{
 // fetched, and 1,300 files of Python compiled.
 const setUpTime = 15 * time.Minute
 
-// TestForeignGuest runs a guest of another architecture: its own kernel, harness and
-// image, with workspace, exec and router, as one of the host's.
-func TestForeignGuest(t *testing.T) {
-	t.Parallel()
-	if _, err := exec.LookPath(foreign.emulator); err != nil {
-		t.Skipf("pending: %s is not on PATH (scripts/deps test installs it)", foreign.emulator)
-	}
+// farHome has a server of the foreign platform, which answers.
+func farHome(t *testing.T) *home {
+	t.Helper()
 	h := newHome(t)
 	// Python takes its time where each of its instructions is another processor's.
 	h.config(`front-door = "127.0.0.1:0"`, `wake-timeout = "50s"`, `boot-timeout = "3m"`)
@@ -51,6 +47,17 @@ func TestForeignGuest(t *testing.T) {
 		}
 		return nil
 	})
+	return h
+}
+
+// TestForeignGuest runs a guest of another architecture: its own kernel, harness and
+// image, with workspace, exec and router, as one of the host's.
+func TestForeignGuest(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath(foreign.emulator); err != nil {
+		t.Skipf("pending: %s is not on PATH (scripts/deps test installs it)", foreign.emulator)
+	}
+	h := farHome(t)
 	in := func(script string) string { return strings.TrimSpace(h.ok("exec", "far", "--", "sh", "-c", script)) }
 
 	t.Run("it is what was asked for", func(t *testing.T) {
