@@ -51,7 +51,7 @@ func (a *accounts) find(spec, passwd, group string) (account, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	files := [2]fileState{stateOf(passwd), stateOf(group)}
-	if files != a.files || len(a.known) >= maxKnown {
+	if a.known == nil || files != a.files || len(a.known) >= maxKnown {
 		a.files, a.known = files, map[string]account{}
 	}
 	if who, ok := a.known[spec]; ok {

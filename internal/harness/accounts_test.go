@@ -8,6 +8,16 @@ import (
 	"testing"
 )
 
+// TestAccountsWithoutFiles is of an image that has neither.
+func TestAccountsWithoutFiles(t *testing.T) {
+	a := accounts{settle: settleTime}
+	for range 2 {
+		if who, err := a.find("", "/nonexistent/passwd", "/nonexistent/group"); err != nil || who.uid != 0 {
+			t.Errorf("%+v, %v", who, err)
+		}
+	}
+}
+
 // TestAccountsAreRemembered reads the files again when they have changed, and not before.
 func TestAccountsAreRemembered(t *testing.T) {
 	passwd, group := write(t, "passwd", "ann:x:1:1::/a:\n"), write(t, "group", "")

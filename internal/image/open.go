@@ -27,7 +27,11 @@ import (
 // image's name a fault.Invalid.
 func Open(dir, ref, platform string) (Image, error) {
 	if ref == "" || ref == DefaultName {
-		return openDefault(dir, cmp.Or(platform, native))
+		want, err := flatten.ParsePlatform(platform)
+		if err != nil {
+			return Image{}, err
+		}
+		return openDefault(dir, want.String())
 	}
 	m, err := find(dir, ref, platform)
 	if err != nil {

@@ -212,6 +212,11 @@ func TestPlatforms(t *testing.T) {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
+	for _, name := range []string{"", DefaultName, ref} {
+		if _, err := Open(s.Dir, name, "?/ÿ"); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%q for no platform: %v", name, err)
+		}
+	}
 	index := records(s.Dir)[0].Index
 	if img, err := Open(s.Dir, h.host+"/multi@"+index, "linux/arm64"); err != nil || img.Digest != digests[1] {
 		t.Errorf("by the list's digest: %+v, %v", img, err)
