@@ -106,7 +106,7 @@ func (h *home) timely(name string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if now := time.UnixMicro(int64(seconds * 1e6)); now.Before(before.Add(-clock)) || now.After(after.Add(clock)) {
+	if now := time.UnixMicro(int64(seconds * 1e6)); now.Before(before.Add(-*clock)) || now.After(after.Add(*clock)) {
 		h.t.Errorf("%s: its clock says %s, between %s and %s of the host's", name, now, before, after)
 	}
 }
