@@ -225,8 +225,9 @@ func serve(h *home, name string, flags ...string) {
 // isServed holds that the router reaches it, whatever the instance itself may reach.
 func isServed(h *home, name string) {
 	url := h.info(name).Ports[0].URL
-	curl := append(slices.Clone(h.within), "curl", "-sS", "-m", "60", url)
-	got, err := exec.Command(curl[0], curl[1:]...).CombinedOutput()
+	const get = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
+	line := append(slices.Clone(h.within), "python3", "-c", get, url)
+	got, err := exec.Command(line[0], line[1:]...).CombinedOutput()
 	if err != nil || !strings.Contains(string(got), "sources.list") {
 		h.t.Errorf("%s at %s: %v %s", name, url, err, got)
 	}
