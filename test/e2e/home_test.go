@@ -137,7 +137,13 @@ const commandTime = 3 * time.Minute
 // run runs aegis with stdin and returns how it ended.
 func (h *home) run(stdin string, args ...string) result {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	return h.runFor(commandTime, stdin, args...)
+}
+
+// runFor is run of a command that may take so long.
+func (h *home) runFor(limit time.Duration, stdin string, args ...string) result {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := h.command(ctx, args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -148,7 +154,7 @@ func (h *home) run(stdin string, args ...string) result {
 		h.t.Fatalf("aegis %s: %v", strings.Join(args, " "), err)
 	}
 	if ctx.Err() != nil {
-		h.t.Fatalf("aegis %s: no end after %s\n%s%s", strings.Join(args, " "), commandTime, &stdout, &stderr)
+		h.t.Fatalf("aegis %s: no end after %s\n%s%s", strings.Join(args, " "), limit, &stdout, &stderr)
 	}
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }

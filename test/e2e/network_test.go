@@ -167,7 +167,7 @@ f.write("still there\n"); f.flush()
 print(n, f.readline().strip())`
 	h.ok("instance", "start", "--name", "paused", "--pause-after", "never")
 	done := make(chan result, 1)
-	go func() { done <- h.run("", "exec", "paused", "--", "python3", "-c", read) }()
+	go func() { done <- h.runFor(3*commandTime, "", "exec", "paused", "--", "python3", "-c", read) }() // all other parts are in between
 	h.eventually(time.Minute, "it is connected", func() error {
 		if !strings.Contains(h.ok("logs", "paused", "--stream", "stdout"), "connected 0") {
 			return fmt.Errorf("not yet")
