@@ -89,37 +89,43 @@ func TestForeignGuestsAreEmulated(t *testing.T) {
 	}
 }
 
-// TestFirecrackerIsTheUsersChoice holds that it is used only by who asks for it, and only
-// with KVM.
-func TestFirecrackerIsTheUsersChoice(t *testing.T) {
-	for accelerator, usable := range map[string]bool{"kvm": true, "tcg": false} {
-		list := backends(runtime.GOARCH, func() string { return accelerator })
-		if list[0].Name() != "qemu" {
-			t.Errorf("%s is preferred", list[0].Name())
+// TestFirecrackerIsPreferred holds that it is the default where KVM works and it is on PATH
+// in a version that does, and only there.
+func TestFirecrackerIsPreferred(t *testing.T) {
+	if runtime.GOOS+runtime.GOARCH != "linuxamd64" {
+		t.Skip("pending: it runs on Linux on amd64 only, so far")
+	}
+	good, old, none := pretend(t, "1.16.1"), pretend(t, "1.16.0"), t.TempDir()
+	for _, c := range []struct {
+		accelerator, path string
+		why               string // it is not used
+	}{
+		{"kvm", good, ""},
+		{"kvm", old, "version 1.16.0 loses connections"},
+		{"kvm", none, "firecracker is not on PATH"},
+		{"tcg", good, "it needs KVM"},
+	} {
+		t.Setenv("PATH", c.path)
+		list := backends(runtime.GOARCH, func() string { return c.accelerator })
+		list[1] = stub{name: "qemu"} // there is none on that PATH
+		chosen, verdicts, err := choose(t.Context(), list)
+		if err != nil || (chosen.Name() == "firecracker") != (c.why == "") || chosen.Name() != "firecracker" && chosen.Name() != "qemu" {
+			t.Errorf("with %+v: %v is chosen, %v", c, chosen.Name(), err)
 		}
-		b, err := On("firecracker", runtime.GOARCH, accelerator)
-		if err != nil {
-			t.Fatal(err)
+		if v := verdicts[0]; v.Usable != (c.why == "") || !strings.Contains(v.Reason, c.why) || v.Usable && v.Build != "firecracker-1.16.1" {
+			t.Errorf("with %+v: %+v", c, v)
 		}
-		if c := b.Caps(); c.Accelerator != "kvm" || !c.Hardware || c.NIC {
-			t.Errorf("%+v", c)
-		}
-		t.Setenv("PATH", pretend(t))
-		err = b.Probe(t.Context())
-		if runtime.GOOS+runtime.GOARCH != "linuxamd64" {
-			t.Skip("pending: " + err.Error())
-		}
-		if (err == nil) != usable || err != nil && !strings.Contains(err.Error(), "it needs KVM") {
-			t.Errorf("with %s: %v", accelerator, err)
+		if caps := list[0].Caps(); caps.Accelerator != "kvm" || !caps.Hardware || caps.NIC {
+			t.Errorf("%+v", caps)
 		}
 	}
 }
 
 // pretend is a directory with what says that it is Firecracker.
-func pretend(t *testing.T) string {
+func pretend(t *testing.T, version string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "firecracker"), []byte("#!/bin/sh\necho Firecracker v1.16.1\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "firecracker"), []byte("#!/bin/sh\necho Firecracker v"+version+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return dir
