@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +42,14 @@ func frames() error {
 	if err := loadModules("order.net"); err != nil {
 		return err
 	}
-	link, err := net.InterfaceByIndex(2) // 1 is the loopback
+	found, err := filepath.Glob("/sys/class/net/*/device") // what is only software has none
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return errors.New("there is no network device")
+	}
+	link, err := net.InterfaceByName(filepath.Base(filepath.Dir(found[0])))
 	if err != nil {
 		return err
 	}
@@ -83,4 +93,19 @@ func up(sock int, name string) error {
 // bigEndian is how a packet socket wants a protocol.
 func bigEndian(n uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
+}
+
+// kept is what exhaust has taken.
+var kept [][]byte
+
+// exhaust makes a kernel panic that has no trigger for that, as some have none.
+func exhaust() {
+	os.WriteFile("/proc/sys/vm/panic_on_oom", []byte("2"), 0)
+	for {
+		part := make([]byte, 1<<20)
+		for i := 0; i < len(part); i += os.Getpagesize() {
+			part[i] = 1
+		}
+		kept = append(kept, part)
+	}
 }
