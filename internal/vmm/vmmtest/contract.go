@@ -279,9 +279,13 @@ func refused(s *suite) {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
 	s.unbooted(ctx, "after its context ended", func(*vmm.Config) {})
+	if s.backend.Caps().OwnKernel {
+		s.unbooted(s.Context(), "without a harness", func(c *vmm.Config) { c.Harness.Close(); c.Harness = nil })
+	} else {
+		s.unbooted(s.Context(), "without a kernel", func(c *vmm.Config) { c.Kernel.Close(); c.Kernel = nil })
+		s.unbooted(s.Context(), "without an initramfs", func(c *vmm.Config) { c.Initrd.Close(); c.Initrd = nil })
+	}
 	for what, spoil := range map[string]func(*vmm.Config){
-		"without a kernel":           func(c *vmm.Config) { c.Kernel.Close(); c.Kernel = nil },
-		"without an initramfs":       func(c *vmm.Config) { c.Initrd.Close(); c.Initrd = nil },
 		"without a processor":        func(c *vmm.Config) { c.CPUs = 0 },
 		"with too many processors":   func(c *vmm.Config) { c.CPUs = s.backend.Caps().MaxCPUs + 1 },
 		"with too little memory":     func(c *vmm.Config) { c.Memory = s.backend.Caps().MinMemory - 1<<20 },
