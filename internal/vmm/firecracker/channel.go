@@ -27,7 +27,7 @@ func (m *machine) Channel(ctx context.Context, port vmm.Port) (*net.UnixConn, er
 }
 
 func (m *machine) channel(ctx context.Context, port vmm.Port) (*net.UnixConn, error) {
-	if err := m.ended(); err != nil {
+	if err := m.Ended(); err != nil {
 		return nil, err
 	}
 	if err := m.take(port); err != nil {
@@ -39,7 +39,7 @@ func (m *machine) channel(ctx context.Context, port vmm.Port) (*net.UnixConn, er
 			return conn, nil
 		}
 		select {
-		case <-m.proc.Exited:
+		case <-m.Process.Exited:
 			err = vmm.ErrEnded
 		case <-ctx.Done():
 			err = errors.Join(ctx.Err(), err)

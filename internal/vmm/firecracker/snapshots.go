@@ -75,7 +75,7 @@ func (m *machine) saveTo(ctx context.Context) error {
 	for _, name := range []string{ramFile, stateFile, manifestFile} {
 		u.Add(func() { os.Remove(filepath.Join(m.outdir, name)) })
 	}
-	if err := m.running(); err != nil {
+	if err := m.Running(); err != nil {
 		return err
 	}
 	err := m.api.patch(ctx, "/vm", vmState{"Paused"})
@@ -166,7 +166,7 @@ func (s snapshotter) Replace(ctx context.Context, vm vmm.VM, serial string, file
 func (m *machine) replace(ctx context.Context, serial string, file *os.File) error {
 	m.replacing.Lock()
 	defer m.replacing.Unlock()
-	if err := m.running(); err != nil {
+	if err := m.Running(); err != nil {
 		return err
 	}
 	i := slices.IndexFunc(m.disks, func(d vmm.Disk) bool { return d.Serial == serial })

@@ -141,7 +141,7 @@ func (m *machine) connect(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-m.proc.Exited:
+		case <-m.Process.Exited:
 			return vmm.ErrEnded
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the API: %w", ctx.Err())

@@ -173,7 +173,7 @@ func (m *machine) await(ctx context.Context, ready *os.File) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	<-m.done // it has closed its end
+	<-m.Done() // it has closed its end
 	if err := m.Err(); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (m *machine) lastWords(err error) error {
 		return err
 	}
 	select {
-	case <-m.done:
+	case <-m.Done():
 		if said := m.Err(); said != nil && !errors.Is(said, vmm.ErrClosed) {
 			return fmt.Errorf("%w: %w", err, said)
 		}

@@ -50,7 +50,7 @@ func (s snapshotter) Replace(ctx context.Context, vm vmm.VM, serial string, file
 func (m *machine) replace(ctx context.Context, serial string, file *os.File) error {
 	m.replacing.Lock()
 	defer m.replacing.Unlock()
-	if err := m.running(); err != nil {
+	if err := m.Running(); err != nil {
 		return err
 	}
 	i := slices.IndexFunc(m.disks, func(d drive) bool { return d.serial == serial })

@@ -37,7 +37,7 @@ func (m *machine) save(ctx context.Context) error {
 	for _, name := range []string{ramFile, stateFile, manifestFile} {
 		u.Add(func() { os.Remove(filepath.Join(m.template, name)) })
 	}
-	if err := m.running(); err != nil {
+	if err := m.Running(); err != nil {
 		return err
 	}
 	state, err := os.OpenFile(filepath.Join(m.template, stateFile), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -71,18 +71,16 @@ func (m *machine) unload(ctx context.Context, state *os.File) error {
 	if err := m.migrated(ctx); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	m.closed = true // its end is ours from here on
-	m.mu.Unlock()
+	m.Expect()
 	if _, err := m.control.send(nil, command{Execute: "quit"}); err != nil {
 		return err
 	}
 	select { // it closes the state, and ends
-	case <-m.proc.Exited:
+	case <-m.Process.Exited:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if !m.proc.State.Success() {
+	if !m.Process.State.Success() {
 		return errors.New("the monitor failed")
 	}
 	return nil
