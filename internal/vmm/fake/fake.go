@@ -51,7 +51,7 @@ func (b *Backend) Probe(context.Context) error { return b.ProbeErr }
 
 // Boot implements vmm.Backend.
 func (b *Backend) Boot(ctx context.Context, cfg vmm.Config) (vmm.VM, error) {
-	if err := errors.Join(b.BootErr, ctx.Err(), b.check(cfg)); err != nil {
+	if err := errors.Join(b.BootErr, ctx.Err(), cfg.CheckBoot(b.Caps())); err != nil {
 		return nil, fmt.Errorf("boot with fake: %w", err)
 	}
 	m, err := b.machine(cfg, &RAM{})

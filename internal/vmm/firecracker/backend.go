@@ -25,10 +25,10 @@ const (
 	minMemory = 128 << 20 // bytes, as for the other backends: the guest is the same
 )
 
+var caps = vmm.Caps{Accelerator: "kvm", Hardware: true, Snapshots: true, MaxCPUs: maxCPUs, MinMemory: minMemory}
+
 // Caps implements vmm.Backend.
-func (b *Backend) Caps() vmm.Caps {
-	return vmm.Caps{Accelerator: "kvm", Hardware: true, Snapshots: true, MaxCPUs: maxCPUs, MinMemory: minMemory}
-}
+func (b *Backend) Caps() vmm.Caps { return caps }
 
 // Probe implements vmm.Backend: KVM works, and Firecracker is there, of a version that
 // does. KVM comes first, since without it nobody needs to look for a program.

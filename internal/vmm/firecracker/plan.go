@@ -1,10 +1,8 @@
 package firecracker
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
 	"aegis/internal/vmm"
@@ -102,32 +100,18 @@ func machineRequests(cfg vmm.Config, kernel, initrd string) []request {
 		request{"/actions", action{"InstanceStart"}})
 }
 
-// serialPattern is of words that stand in a list on the guest's command line.
-var serialPattern = regexp.MustCompile(`^[a-z0-9-]{1,20}$`)
-
-// check refuses a configuration that the monitor would refuse later or misread.
+// check refuses a configuration that the monitor would refuse later or misread: its ports
+// go by their numbers, and the low ones are a guest's root's alone.
 func check(cfg vmm.Config) error {
-	switch {
-	case cfg.CPUs < 1 || cfg.CPUs > maxCPUs:
-		return fmt.Errorf("%d processors are not between 1 and %d", cfg.CPUs, maxCPUs)
-	case cfg.Memory < minMemory || cfg.Memory%(1<<20) != 0:
-		return fmt.Errorf("%d bytes of memory are less than %d or no multiple of 1 MiB", cfg.Memory, int64(minMemory))
-	case cfg.NIC != nil:
-		return errors.New("a network device is not to be had with this backend")
+	if err := cfg.Check(caps); err != nil {
+		return err
 	}
-	names, numbers := map[string]bool{}, map[uint32]bool{}
+	numbers := map[uint32]bool{}
 	for _, port := range cfg.Ports {
-		if port.Name == "" || port.Number < 1024 || names[port.Name] || numbers[port.Number] {
-			return fmt.Errorf("port %q, %d, is none, or there twice", port.Name, port.Number)
+		if port.Number < 1024 || numbers[port.Number] {
+			return fmt.Errorf("port %q has the number %d, which is too low, or there twice", port.Name, port.Number)
 		}
-		names[port.Name], numbers[port.Number] = true, true
-	}
-	serials := map[string]bool{}
-	for _, disk := range cfg.Disks {
-		if !serialPattern.MatchString(disk.Serial) || serials[disk.Serial] {
-			return fmt.Errorf("disk %q is not a name, or there twice", disk.Serial)
-		}
-		serials[disk.Serial] = true
+		numbers[port.Number] = true
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (b *Backend) Boot(ctx context.Context, cfg vmm.Config) (vmm.VM, error) {
 }
 
 func (b *Backend) boot(ctx context.Context, cfg vmm.Config) (*machine, error) {
-	if err := check(cfg); err != nil {
+	if err := check(cfg, b.Caps()); err != nil {
 		return nil, err
 	}
 	w, err := find()

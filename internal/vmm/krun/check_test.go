@@ -15,7 +15,7 @@ func TestWhatIsRefused(t *testing.T) {
 	good := func() vmm.Config {
 		return vmm.Config{Harness: f, CPUs: 1, Memory: 256 << 20, Ports: []vmm.Port{vmm.PortControl}, Disks: []vmm.Disk{{Serial: "base", File: f}}}
 	}
-	if err := check(good()); err != nil {
+	if err := check(good(), new(Backend).Caps()); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*vmm.Config){
@@ -37,7 +37,7 @@ func TestWhatIsRefused(t *testing.T) {
 	} {
 		cfg := good()
 		spoil(&cfg)
-		if check(cfg) == nil {
+		if check(cfg, new(Backend).Caps()) == nil {
 			t.Errorf("%s: it is taken", name)
 		}
 	}

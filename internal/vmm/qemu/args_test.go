@@ -97,40 +97,6 @@ func TestCommandOfArm(t *testing.T) {
 	}
 }
 
-func TestCheckRefuses(t *testing.T) {
-	f := os.Stdin
-	good := func() vmm.Config {
-		return vmm.Config{Kernel: f, Initrd: f, CPUs: 1, Memory: 256 << 20,
-			Ports: []vmm.Port{vmm.PortControl}, Disks: []vmm.Disk{{Serial: "base", File: f}}}
-	}
-	if err := checkBoot(good()); err != nil {
-		t.Fatal(err)
-	}
-	for name, spoil := range map[string]func(*vmm.Config){
-		"NIC without address": func(c *vmm.Config) { c.NIC = &vmm.NIC{MTU: 1500} },
-		"NIC without MTU":     func(c *vmm.Config) { c.NIC = &vmm.NIC{MAC: make(net.HardwareAddr, 6)} },
-		"NIC and its port": func(c *vmm.Config) {
-			c.NIC, c.Ports = &vmm.NIC{MAC: make(net.HardwareAddr, 6), MTU: 1500}, []vmm.Port{vmm.PortNet}
-		},
-		"no kernel":           func(c *vmm.Config) { c.Kernel = nil },
-		"no initramfs":        func(c *vmm.Config) { c.Initrd = nil },
-		"no processor":        func(c *vmm.Config) { c.CPUs = 0 },
-		"too many processors": func(c *vmm.Config) { c.CPUs = maxCPUs + 1 },
-		"little memory":       func(c *vmm.Config) { c.Memory = 64 << 20 },
-		"odd memory":          func(c *vmm.Config) { c.Memory++ },
-		"option in a port":    func(c *vmm.Config) { c.Ports[0].Name = "a,chardev=b" },
-		"port twice":          func(c *vmm.Config) { c.Ports = append(c.Ports, c.Ports[0]) },
-		"option in a serial":  func(c *vmm.Config) { c.Disks[0].Serial = "a,b=c" },
-		"serial too long":     func(c *vmm.Config) { c.Disks[0].Serial = strings.Repeat("a", 21) },
-	} {
-		cfg := good()
-		spoil(&cfg)
-		if checkBoot(cfg) == nil {
-			t.Errorf("%s is not refused", name)
-		}
-	}
-}
-
 func TestParseVersion(t *testing.T) {
 	for text, want := range map[string]int{
 		"QEMU emulator version 7.2.22 (Debian 1:7.2)\nCopyright": 7,

@@ -13,7 +13,7 @@ import (
 // Boot implements vmm.Backend. A monitor that starts and then refuses its
 // configuration is seen on Done, with what it said in Err.
 func (b *Backend) Boot(ctx context.Context, cfg vmm.Config) (vmm.VM, error) {
-	if err := checkBoot(cfg); err != nil {
+	if err := cfg.CheckBoot(b.Caps()); err != nil {
 		return nil, fmt.Errorf("boot with qemu: %w", err)
 	}
 	vm, err := b.boot(ctx, cfg)

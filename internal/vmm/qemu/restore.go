@@ -18,7 +18,7 @@ func (b *Backend) Snapshots() (vmm.Snapshotter, bool) { return snapshotter{b}, t
 // Restore implements vmm.Snapshotter. An error that is vmm.ErrTemplate means that no
 // other Restore will do better.
 func (s snapshotter) Restore(ctx context.Context, dir string, cfg vmm.Config) (vmm.VM, error) {
-	if err := check(cfg); err != nil {
+	if err := cfg.Check(s.b.Caps()); err != nil {
 		return nil, fmt.Errorf("restore with qemu: %w", err)
 	}
 	vm, err := s.b.restore(ctx, dir, cfg)
