@@ -36,7 +36,7 @@ func TestSystem(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 	}
-	if !use.CacheShared || use.Reclaimable == 0 || len(use.Rows) != 11 {
+	if !use.CacheShared || use.Reclaimable == 0 || len(use.Rows) != 12 {
 		t.Errorf("%+v", use)
 	}
 
