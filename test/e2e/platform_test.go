@@ -27,10 +27,15 @@ var foreign = map[string]struct{ platform, machine, emulator string }{
 // fetched, and 1,300 files of Python compiled.
 const setUpTime = 15 * time.Minute
 
+// foreignCache is where the tests' cache keeps another architecture's kernel and image, so
+// that no other test meets them.
+const foreignCache = "foreign"
+
 // farHome has a server of the foreign platform, which answers.
 func farHome(t *testing.T) *home {
 	t.Helper()
 	h := newHome(t)
+	h.set("AEGIS_CACHE", filepath.Join(cache, foreignCache))
 	// Python takes its time where each of its instructions is another processor's.
 	h.config(`front-door = "127.0.0.1:0"`, `wake-timeout = "50s"`, `boot-timeout = "3m"`)
 	ctx, cancel := context.WithTimeout(t.Context(), setUpTime)

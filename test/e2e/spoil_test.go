@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ func (h *home) ownCache() string {
 			return err
 		}
 		switch {
-		case rel == "stage", rel == "debian13":
+		case slices.Contains([]string{"stage", "debian13", "libkrun", foreignCache}, rel): // not this platform's Aegis's
 			return fs.SkipDir
 		case d.IsDir():
 			return os.Mkdir(filepath.Join(own, rel), 0o700)
