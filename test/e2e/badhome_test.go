@@ -41,9 +41,9 @@ func TestSpoiledAssets(t *testing.T) {
 	}{
 		{"kernel cut short", kernel, func(path string) { cut(t, path, 1<<20) }, "it has 1048576 bytes instead of", noApt},
 		{"kernel missing", kernel, func(path string) { os.Remove(path) }, "it is missing", noApt},
-		{"kernels missing", filepath.Dir(kernel), func(path string) { os.RemoveAll(path) }, "there is none in", noApt},
+		{"kernels missing", filepath.Dir(kernel), func(path string) { os.RemoveAll(path) }, "there is none for", noApt},
 		{"image cut short", image, func(path string) { cut(t, path, 1<<20) }, "has 1048576 bytes where", noMmdebstrap},
-		{"image missing", filepath.Dir(image), func(path string) { os.RemoveAll(path) }, "the default image is not in", noMmdebstrap},
+		{"image missing", filepath.Dir(image), func(path string) { os.RemoveAll(path) }, "the default image for", noMmdebstrap},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := h.in(t)
