@@ -31,11 +31,10 @@ func (r recipe) debian(ctx context.Context, work string, step func(string, int64
 	cmd := exec.CommandContext(ctx, "mmdebstrap", r.args(mode)...)
 	cmd.Env = r.env(os.Getenv, tmp)
 	cmd.Dir = "/"
-	// Its own group, so that a terminal's Ctrl-C reaches it once, by Cancel. It ends
-	// with us, which the kernel counts by thread: this one must not end before.
+	// It ends with us, which the kernel counts by thread: this one must not end before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = apart(os.Getuid())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
 	last, converted, ended := run(cmd, filepath.Join(work, fileRoot), func(msg string) { step(msg, 0, 0) })
@@ -48,6 +47,17 @@ func (r recipe) debian(ctx context.Context, work string, step func(string, int64
 		return fault.New(fault.AssetMissing, DefaultName, "make default image", "mmdebstrap failed (%w): %s", ended, strings.Join(last, "; "))
 	}
 	return converted
+}
+
+// apart is how a builder is started: in a group of its own, so that a terminal's Ctrl-C
+// reaches it once, by Cancel. Where it is root, and mounts without a namespace that it
+// makes itself, it has one, so that none of its mounts outlives it when it is killed.
+func apart(uid int) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if uid == 0 {
+		attr.Unshareflags = syscall.CLONE_NEWNS
+	}
+	return attr
 }
 
 // run converts what a command prints into the file system at path. It returns the

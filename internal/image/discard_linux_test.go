@@ -2,6 +2,7 @@ package image
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -46,6 +47,27 @@ func TestDiscardStopsAtMounts(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(stage); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// TestBuilderMountsApart holds that what a builder mounts is nowhere but with it, so that
+// it goes with it, also when it is killed.
+func TestBuilderMountsApart(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("pending: mounting needs root")
+	}
+	dir := t.TempDir()
+	cmd := exec.Command("sh", "-euc", `mount -t tmpfs tmp "$1"; touch "$1/inside"; echo mounted; kill -9 $$`, "sh", dir)
+	cmd.SysProcAttr = apart(os.Getuid())
+	if out, err := cmd.CombinedOutput(); string(out) != "mounted\n" {
+		t.Fatalf("%s %v", out, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || len(mountsBelow(string(mounts), filepath.Dir(dir))) != 0 {
+		t.Errorf("mounts are left: %v", err)
 	}
 }
 
