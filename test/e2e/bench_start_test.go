@@ -81,7 +81,7 @@ func (f fleet) measureServers(host *plain) {
 func (f fleet) measureIdle(*plain) {
 	urls := map[*member]string{}
 	for _, m := range f.members {
-		f.rest(0)
+		f.rest(1) // the ones before it have theirs
 		urls[m] = m.serve("web", "--pause-after", "never")
 		m.home.origin("web", m.origin)
 		m.fetch(urls[m])
