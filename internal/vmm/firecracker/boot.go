@@ -2,7 +2,6 @@ package firecracker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,10 +20,10 @@ func (b *Backend) Boot(ctx context.Context, cfg vmm.Config) (vmm.VM, error) {
 }
 
 func (b *Backend) boot(ctx context.Context, cfg vmm.Config) (*machine, error) {
-	if cfg.Kernel == nil || cfg.Initrd == nil {
-		return nil, errors.New("a VM needs a kernel and an initramfs")
+	if err := cfg.CheckBoot(caps); err != nil {
+		return nil, err
 	}
-	if err := check(cfg); err != nil {
+	if err := checkNumbers(cfg.Ports); err != nil {
 		return nil, err
 	}
 	var u, files undo.Stack

@@ -100,14 +100,19 @@ func machineRequests(cfg vmm.Config, kernel, initrd string) []request {
 		request{"/actions", action{"InstanceStart"}})
 }
 
-// check refuses a configuration that the monitor would refuse later or misread: its ports
-// go by their numbers, and the low ones are a guest's root's alone.
+// check refuses a configuration that the monitor would refuse later or misread.
 func check(cfg vmm.Config) error {
 	if err := cfg.Check(caps); err != nil {
 		return err
 	}
+	return checkNumbers(cfg.Ports)
+}
+
+// checkNumbers is of ports, which go by their numbers here; the low ones are a guest's
+// root's alone.
+func checkNumbers(ports []vmm.Port) error {
 	numbers := map[uint32]bool{}
-	for _, port := range cfg.Ports {
+	for _, port := range ports {
 		if port.Number < 1024 || numbers[port.Number] {
 			return fmt.Errorf("port %q has the number %d, which is too low, or there twice", port.Name, port.Number)
 		}
