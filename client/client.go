@@ -31,6 +31,8 @@ type Client struct {
 	http  *http.Client
 	dial  func(context.Context) (net.Conn, error)
 	open  chan net.Conn // at most one, that Reach has dialled and no request has taken
+
+	revive func(context.Context) error // nil: a daemon that went is not started again
 }
 
 // New makes a Client of the daemon that listens at a unix socket. It connects
@@ -109,9 +111,9 @@ func (c *Client) request(ctx context.Context, what, method, path string, body io
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req, what)
 	if err != nil {
-		return nil, c.unreachable(ctx, what, err)
+		return nil, err
 	}
 	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()

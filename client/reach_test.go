@@ -55,6 +55,75 @@ func TestReach(t *testing.T) {
 	want(http.StateClosed, http.StateClosed) // both
 }
 
+// TestRevive sends to daemons that die: before they take the connection, before they
+// read, and after. What one of them may have done is not done again.
+func TestRevive(t *testing.T) {
+	none := func(net.Listener) {}
+	taken := func(l net.Listener) {
+		if conn, err := l.Accept(); err == nil {
+			time.Sleep(10 * time.Millisecond) // let the request come
+			conn.Close()
+		}
+	}
+	read := func(l net.Listener) {
+		if conn, err := l.Accept(); err == nil {
+			conn.Read(make([]byte, 4096))
+			conn.Close()
+		}
+	}
+	for _, c := range []struct {
+		name       string
+		die        func(net.Listener)
+		get, start bool // whether they outlast it
+	}{{"none", none, true, true}, {"taken", taken, true, true}, {"read", read, true, false}} {
+		t.Run(c.name, func(t *testing.T) {
+			outlasts := func(want bool, what string, ask func(*client.Client) error) {
+				l, err := net.Listen("unix", socket(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					time.Sleep(10 * time.Millisecond) // in which the request is written
+					c.die(l)
+					l.Close()
+				}()
+				revived := 0
+				a := client.New(l.Addr().String())
+				a.Revive(func(ctx context.Context) error {
+					if a.Reach(ctx) == nil {
+						return nil
+					}
+					revived++
+					return serve(t, l.Addr().String())
+				})
+				if err := a.Reach(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := ask(a); fault.Is(err, fault.Unreachable) == want || want != (revived == 1) {
+					t.Errorf("%s: %v, revived %d times, outlasts: %t", what, err, revived, want)
+				}
+			}
+			outlasts(c.get, "GET", func(a *client.Client) error { _, err := a.Version(t.Context()); return err })
+			outlasts(c.start, "POST", func(a *client.Client) error { return a.Pause(t.Context(), "web") })
+			outlasts(false, "a stream", func(a *client.Client) error {
+				_, err := a.ImportImage(t.Context(), client.ImportImage{}, io.MultiReader(strings.NewReader("tar")), nil)
+				return err
+			})
+		})
+	}
+}
+
+// serve is a daemon that starts.
+func serve(t *testing.T, path string) error {
+	server := &http.Server{Handler: api.Handler((&apitest.Fake{}).Services())}
+	l, err := net.Listen("unix", path)
+	if err == nil {
+		go server.Serve(l)
+		t.Cleanup(func() { server.Close() })
+	}
+	return err
+}
+
 func TestNoDaemon(t *testing.T) {
 	c := client.New(filepath.Join(t.TempDir(), "s"))
 	wantFault(t, c.Reach(t.Context()), fault.Unreachable, "reach the daemon: no daemon answers at ")

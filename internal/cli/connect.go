@@ -9,19 +9,25 @@ import (
 	"aegis/internal/paths"
 )
 
-// connect makes a client of the home's daemon, and starts that if none answers.
+// connect makes a client of the home's daemon, and starts that if none answers, then
+// and whenever it turns out to have gone before it answered.
 func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	home, err := paths.Locate(a.env)
 	if err != nil {
 		return nil, err
 	}
 	c := client.New(home.Socket())
-	if err := c.Reach(ctx); !fault.Is(err, fault.Unreachable) {
-		return c, err
-	} else if a.noAutostart {
-		return nil, err
+	if a.noAutostart {
+		return c, c.Reach(ctx)
 	}
-	return c, a.launch(ctx, home, c)
+	start := func(ctx context.Context) error {
+		if err := c.Reach(ctx); !fault.Is(err, fault.Unreachable) {
+			return err
+		}
+		return a.launch(ctx, home)
+	}
+	c.Revive(start)
+	return c, start(ctx)
 }
 
 // ready makes sure that a start has what it needs, and sets up if not, unless pull forbids that.

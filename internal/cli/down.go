@@ -22,8 +22,17 @@ func (a *app) down() *cobra.Command {
 			}
 			c := client.New(home.Socket())
 			if _, err := c.Version(ctx); fault.Is(err, fault.Unreachable) {
-				a.note("aegisd is down already")
-				return nil
+				if running, err := os.ReadDir(home.Runs()); err != nil || len(running) == 0 {
+					a.note("aegisd is down already")
+					return nil
+				}
+				// A daemon that was killed has left VMs running: its successor ends them.
+				if a.noAutostart {
+					return err
+				}
+				if err := a.launch(ctx, home); err != nil {
+					return err
+				}
 			}
 			shown := a.waiting()
 			defer shown.stop()

@@ -36,7 +36,7 @@ const (
 // launch starts aegisd, detached, and returns when a daemon answers: this one, or
 // another that started at the same time. An aegisd that finds the home's lock
 // held says fault.WrongState; the holder may be about to answer or about to end.
-func (a *app) launch(ctx context.Context, home paths.Home, c *client.Client) error {
+func (a *app) launch(ctx context.Context, home paths.Home) error {
 	program, err := a.findDaemon()
 	if err != nil {
 		return err
@@ -48,13 +48,15 @@ func (a *app) launch(ctx context.Context, home paths.Home, c *client.Client) err
 		return startDaemon + ": " + elapsed.Truncate(time.Second).String()
 	})
 	defer shown.stop()
+	other := client.New(home.Socket())
+	defer other.Close()
 	deadline := time.Now().Add(lockTimeout)
 	for {
 		err := a.spawn(program, home)
 		if !fault.Is(err, fault.WrongState) || time.Now().After(deadline) {
 			return err
 		}
-		if _, verr := c.Version(ctx); !fault.Is(verr, fault.Unreachable) {
+		if _, verr := other.Version(ctx); !fault.Is(verr, fault.Unreachable) {
 			return verr
 		}
 		select {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +20,11 @@ func (a *app) up() *cobra.Command {
 				return a.foreground(ctx)
 			}
 			a.noAutostart = false
-			s, err := a.answering(ctx)
+			c, err := a.connect(ctx)
+			if err != nil {
+				return err
+			}
+			s, err := c.Status(ctx)
 			if err != nil {
 				return err
 			}
@@ -33,28 +36,6 @@ func (a *app) up() *cobra.Command {
 		})}
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "be the daemon, until a signal or aegis down")
 	return cmd
-}
-
-// answering returns what a daemon says of itself. One that was just killed may
-// still take a connection, which then ends without an answer: it is asked again,
-// until it is gone and connect starts its successor.
-func (a *app) answering(ctx context.Context) (client.Status, error) {
-	deadline := time.Now().Add(lockTimeout)
-	for {
-		c, err := a.connect(ctx)
-		if err != nil {
-			return client.Status{}, err
-		}
-		s, err := c.Status(ctx)
-		if !fault.Is(err, fault.Unreachable) || time.Now().After(deadline) {
-			return s, err
-		}
-		select {
-		case <-ctx.Done():
-			return client.Status{}, &fault.Error{Kind: fault.Cancelled, What: startDaemon, Why: "it was cancelled"}
-		case <-time.After(pollEvery):
-		}
-	}
 }
 
 // foreground replaces this process with aegisd.

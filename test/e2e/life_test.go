@@ -225,6 +225,7 @@ func TestDaemonIsKilled(t *testing.T) {
 	if !strings.Contains(h.ok("logs", "web"), "GET /") {
 		t.Error("the log lost what the server wrote")
 	}
+	h.kill(h.one("aegisd")) // and down, in the clean-up, ends what this leaves
 }
 
 func TestPartsAreKilled(t *testing.T) {
