@@ -44,10 +44,10 @@ faults: deps build assets ## FAULTS (200) random kills of processes that serve a
 clones: deps build assets ## compare CLONES (1000) instances from one template
 	@AEGIS_TEST_CLONES=$(CLONES) $(GO) test -v -count=1 -timeout 120m -run '^TestClones$$' ./test/e2e
 
-lab: ## BACKEND (qemu, firecracker, libkrun) on a true KVM, in a nested machine
+lab: deps assets ## BACKEND (qemu, firecracker, libkrun) on a true KVM, in a nested machine
 	@scripts/lab $(or $(BACKEND),qemu)
 
-lab-bench: ## figures of the backends there, as ratios
+lab-bench: deps assets ## figures of the backends there, as ratios
 	@scripts/lab figures
 
 lab-macos: ## on a Mac: try all that docs/backends.md says of macOS

@@ -45,6 +45,9 @@ func (r *run) bootFailure() string {
 		why = r.failure
 	case r.bootErr != nil && !errors.Is(r.bootErr, context.Canceled):
 		why = r.bootErr.Error()
+		if r.vm != nil && r.vm.Err() != nil {
+			why += "; " + r.vm.Err().Error()
+		}
 	case r.vm != nil && r.vm.Err() != nil:
 		why = r.vm.Err().Error()
 	}

@@ -132,8 +132,17 @@ func (h *home) clean(needles ...string) {
 	}
 }
 
+// templated skips a test of templates where there are none.
+func templated(t *testing.T) {
+	t.Helper()
+	if templates(os.Getenv("AEGIS_BACKEND")) == 0 {
+		t.Skip("pending: this backend has no templates; TestBootedPool is about its pool")
+	}
+}
+
 // TestTemplate starts from nothing, and then from what the daemon made of that.
 func TestTemplate(t *testing.T) {
+	templated(t)
 	h := newHome(t)
 	h.stock(0)
 	if r := h.run(secretValue, "secret", "set", "API_KEY"); r.code != 0 {
@@ -181,6 +190,7 @@ func TestTemplate(t *testing.T) {
 
 // TestPool starts from VMs that wait, with new disks and with old ones.
 func TestPool(t *testing.T) {
+	templated(t)
 	h := newHome(t)
 	h.stock(1)
 	if r := h.run(secretValue, "secret", "set", "API_KEY"); r.code != 0 {
@@ -231,6 +241,7 @@ func (h *home) shims(but ...process) (out []process) {
 
 // TestPoolSurvives kills what makes and holds the VMs that wait.
 func TestPoolSurvives(t *testing.T) {
+	templated(t)
 	h := newHome(t)
 	h.stock(1)
 	h.ok(words("instance start --name one -- sleep infinity")...)
@@ -296,6 +307,7 @@ func (h *home) makerDies(other process) {
 
 // TestTemplateIsSpoiled starts from templates that are not what they were.
 func TestTemplateIsSpoiled(t *testing.T) {
+	templated(t)
 	h := newHome(t)
 	h.stock(0)
 	h.ok(words("instance start --name one -- true")...)

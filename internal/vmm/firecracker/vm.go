@@ -90,6 +90,15 @@ func ending(state *os.ProcessState) string {
 	return state.String()
 }
 
+// Close implements vmm.VM.
+func (m *machine) Close() error {
+	err := m.Life.Close()
+	if m.api != nil {
+		m.api.close()
+	}
+	return err
+}
+
 // lastWords adds to an error what the monitor said, when it has ended.
 func (m *machine) lastWords(err error) error {
 	if err == nil {

@@ -1,10 +1,13 @@
 package firecracker
 
 import (
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"aegis/internal/vmm"
 	"aegis/internal/vmm/monitor"
@@ -28,6 +31,18 @@ func TestEndIsExplained(t *testing.T) {
 			t.Errorf("%s: a request fails with %v", script, err)
 		}
 		m.Close()
+	}
+}
+
+// TestCloseClosesTheAPI holds that a VM's end leaves no connection to its monitor.
+func TestCloseClosesTheAPI(t *testing.T) {
+	m := ended(t, "exit 0")
+	near, far := net.Pipe()
+	m.api = newAPI(near)
+	m.Close()
+	far.SetReadDeadline(time.Now().Add(time.Second))
+	if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the API's connection after Close: %v", err)
 	}
 }
 
