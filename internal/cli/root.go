@@ -1,12 +1,18 @@
 package cli
 
 import (
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"aegis/internal/fault"
 )
+
+// Commands is the tree of commands, to be read: for the manual pages.
+func Commands() *cobra.Command {
+	return (&app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}).root()
+}
 
 // root is the tree of commands, all in one place.
 func (a *app) root() *cobra.Command {
@@ -26,7 +32,6 @@ func (a *app) root() *cobra.Command {
 		a.group("image", "Bring images and look after them", a.imageList(), a.imagePull(), a.imageImport(), a.imageInfo(), a.imageDelete()),
 		a.group("system", "Look after the disk", a.systemDF(), a.systemPrune()),
 		a.group("secret", "Keep secrets for instances", a.secretSet(), a.secretList(), a.secretDelete()))
-	root.AddCommand(a.man())
 	root.SetHelpCommand(a.helpCommand(root))
 	a.tighten(root)
 	a.complete(root)
