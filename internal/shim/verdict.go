@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aegis/internal/instance"
+	"aegis/internal/vmm"
 )
 
 // verdict says how this life ended.
@@ -45,7 +46,7 @@ func (r *run) bootFailure() string {
 		why = r.failure
 	case r.bootErr != nil && !errors.Is(r.bootErr, context.Canceled):
 		why = r.bootErr.Error()
-		if r.vm != nil && r.vm.Err() != nil {
+		if r.vm != nil && r.vm.Err() != nil && !errors.Is(r.vm.Err(), vmm.ErrClosed) {
 			why += "; " + r.vm.Err().Error()
 		}
 	case r.vm != nil && r.vm.Err() != nil:
