@@ -140,8 +140,13 @@ func (p plan) machine() string {
 
 // accelerator bounds what QEMU keeps of translated code, in MiB: by default 1 GiB,
 // which programs fill that start at a random address each, 1.4 MiB for every
-// `true`, and no run was slower with 128 than with that.
+// `true`, and no run was slower with 128 than with that. Until QEMU 8.1 a processor that
+// translates code while another one replaces it can keep what it read for good: a kernel
+// that patches itself hangs within seconds of that, so one thread runs all processors.
 func (p plan) accelerator() string {
+	if p.accel == TCG && p.major < 9 && p.cpus > 1 {
+		return "tcg,thread=single,tb-size=128"
+	}
 	if p.accel == TCG {
 		return "tcg,thread=multi,tb-size=128"
 	}

@@ -38,7 +38,7 @@ func TestCommand(t *testing.T) {
 		n    int
 		text string
 	}{
-		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=multi,tb-size=128"}, {"-cpu", 0, "max,-erms"},
+		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=single,tb-size=128"}, {"-cpu", 0, "max,-erms"},
 		{"-m", 0, "300M"}, {"-smp", 0, "2"}, {"-kernel", 0, "/proc/self/fd/3"}, {"-initrd", 0, "/proc/self/fd/4"},
 		{"-append", 0, "no_timer_check tsc_early_khz=2300000 tsc=reliable a=b"},
 		{"-chardev", 0, "socket,id=console,fd=11"}, {"-chardev", 1, "socket,id=control,fd=12"}, {"-mon", 0, "chardev=control,mode=control"},
@@ -56,7 +56,14 @@ func TestCommand(t *testing.T) {
 			t.Errorf("%s is missing", flag)
 		}
 	}
-	p.major = 10
+	p.cpus = 1
+	if accel := after(p.command(), "-accel", 0); accel != "tcg,thread=multi,tb-size=128" {
+		t.Errorf("with one processor: -accel %s", accel)
+	}
+	p.cpus, p.major = 2, 10
+	if accel := after(p.command(), "-accel", 0); accel != "tcg,thread=multi,tb-size=128" {
+		t.Errorf("with QEMU 10: -accel %s", accel)
+	}
 	if model := after(p.command(), "-cpu", 0); model != "max,-erms,-fsrm,-fzrm,-fsrs,-fsrc" {
 		t.Errorf("with QEMU 10: -cpu %s", model)
 	}
