@@ -23,7 +23,10 @@ func TestHostileNetwork(t *testing.T) {
 	h.ok("instance", "start", "--name", "hostile", "--pause-after", "never", "--workspace", "./app")
 	before := h.one("aegis-shim net")
 	done := make(chan result, 1)
-	go func() { done <- h.run("", "exec", "hostile", "--", "python3", "flood.py", webAddr, "5") }()
+	go func() {
+		defer close(done) // where the command has no end, too
+		done <- h.run("", "exec", "hostile", "--", "python3", "flood.py", webAddr, "5")
+	}()
 	most := 0
 	for ended := false; !ended; {
 		select {
