@@ -60,6 +60,9 @@ func TestCommand(t *testing.T) {
 	if accel := after(p.command(), "-accel", 0); accel != "tcg,thread=multi,tb-size=128" {
 		t.Errorf("with one processor: -accel %s", accel)
 	}
+	if smp := after(p.command(), "-smp", 0); smp != "1,maxcpus=2" { // else atomic instructions are none
+		t.Errorf("with one processor: -smp %s", smp)
+	}
 	p.cpus, p.major = 2, 10
 	if accel := after(p.command(), "-accel", 0); accel != "tcg,thread=multi,tb-size=128" {
 		t.Errorf("with QEMU 10: -accel %s", accel)

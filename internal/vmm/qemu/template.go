@@ -33,7 +33,7 @@ type manifest struct {
 }
 
 // format is the manifest's and the command line's: a template of another is useless.
-const format = 1
+const format = 2
 
 // maxState bounds the devices' state in bytes. It is about 0.3 MiB.
 const maxState = 64 << 20
