@@ -94,7 +94,11 @@ func TestRevive(t *testing.T) {
 						return nil
 					}
 					revived++
-					return serve(t, l.Addr().String())
+					stop, err := (&apitest.Fake{}).Serve(l.Addr().String())
+					if err == nil {
+						t.Cleanup(stop)
+					}
+					return err
 				})
 				if err := a.Reach(t.Context()); err != nil {
 					t.Fatal(err)
@@ -111,17 +115,6 @@ func TestRevive(t *testing.T) {
 			})
 		})
 	}
-}
-
-// serve is a daemon that starts.
-func serve(t *testing.T, path string) error {
-	server := &http.Server{Handler: api.Handler((&apitest.Fake{}).Services())}
-	l, err := net.Listen("unix", path)
-	if err == nil {
-		go server.Serve(l)
-		t.Cleanup(func() { server.Close() })
-	}
-	return err
 }
 
 func TestNoDaemon(t *testing.T) {

@@ -48,7 +48,7 @@ func (a *app) launch(ctx context.Context, home paths.Home) error {
 		return startDaemon + ": " + elapsed.Truncate(time.Second).String()
 	})
 	defer shown.stop()
-	other := client.New(home.Socket())
+	other := client.New(home.Socket()) // not the caller's: a request of that would come here again
 	defer other.Close()
 	deadline := time.Now().Add(lockTimeout)
 	for {

@@ -144,13 +144,14 @@ func (p plan) machine() string {
 // translates code while another one replaces it can keep what it read for good: a kernel
 // that patches itself hangs within seconds of that, so one thread runs all processors.
 func (p plan) accelerator() string {
-	if p.accel == TCG && p.major < 9 && p.cpus > 1 {
-		return "tcg,thread=single,tb-size=128"
+	if p.accel != TCG {
+		return string(p.accel)
 	}
-	if p.accel == TCG {
-		return "tcg,thread=multi,tb-size=128"
+	threads := "multi"
+	if p.major < 9 && p.cpus > 1 {
+		threads = "single"
 	}
-	return string(p.accel)
+	return "tcg,thread=" + threads + ",tb-size=128"
 }
 
 // processors leaves room for a second one with TCG, which nobody adds: while there can be
