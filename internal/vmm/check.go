@@ -3,15 +3,19 @@ package vmm
 import (
 	"errors"
 	"fmt"
-	"regexp"
+	"strings"
 )
 
-// Names go into options of monitors and lists on command lines, where a comma or a space
-// would begin another word.
-var (
-	serialPattern = regexp.MustCompile(`^[a-z0-9-]{1,20}$`) // 20: VIRTIO_BLK_ID_BYTES (linux/virtio_blk.h)
-	portPattern   = regexp.MustCompile(`^[a-z0-9.-]{1,60}$`)
+const (
+	maxSerial = 20 // VIRTIO_BLK_ID_BYTES (linux/virtio_blk.h)
+	maxPort   = 60
 )
+
+// isName holds of what may be in the options of a monitor, or in a list on a command
+// line, where a comma or a space would begin another word.
+func isName(s string, most int) bool {
+	return s != "" && len(s) <= most && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
+}
 
 // Check refuses what a backend of these powers can make no VM of, or a monitor would
 // refuse later or misread. What else a backend can't do is its own affair.
@@ -26,7 +30,7 @@ func (c Config) Check(caps Caps) error {
 	}
 	ports := map[string]bool{}
 	for _, port := range c.Ports {
-		if !portPattern.MatchString(port.Name) || ports[port.Name] {
+		if !isName(port.Name, maxPort) || ports[port.Name] {
 			return fmt.Errorf("port %q is not a name, or there twice", port.Name)
 		}
 		ports[port.Name] = true
@@ -36,7 +40,7 @@ func (c Config) Check(caps Caps) error {
 	}
 	serials := map[string]bool{}
 	for _, disk := range c.Disks {
-		if !serialPattern.MatchString(disk.Serial) || serials[disk.Serial] {
+		if !isName(disk.Serial, maxSerial) || serials[disk.Serial] {
 			return fmt.Errorf("disk %q is not a name, or there twice", disk.Serial)
 		}
 		serials[disk.Serial] = true
