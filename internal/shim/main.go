@@ -21,10 +21,6 @@ import (
 // fdReady is the pipe on which the shim says that it listens.
 const fdReady = 3
 
-// makerNice is the nice value of a template's maker (setpriority(2)). A pooled run has
-// none: an ordinary user could not give it its priority back.
-const makerNice = 10
-
 // Main is the program aegis-shim, with its arguments: none for the owner of a VM,
 // "fs" and "net" for the helpers. It returns the exit status.
 func Main(args []string) int {
@@ -66,11 +62,6 @@ func shimMain() error {
 	if err := json.Unmarshal(body, &launch); err != nil {
 		return fmt.Errorf("read the launch: %w", err)
 	}
-	if launch.Save != "" { // nobody waits for it; what is started inherits it
-		if err := unix.Setpriority(unix.PRIO_PGRP, 0, makerNice); err != nil {
-			return fmt.Errorf("lower the priority: %w", err)
-		}
-	}
 	backend, err := all.On(launch.Backend, launch.Arch, launch.Accelerator)
 	if err != nil {
 		return err
@@ -80,6 +71,8 @@ func shimMain() error {
 		if err := r.take(*to); err != nil {
 			return err
 		}
+	} else {
+		r.yield()
 	}
 	listener, err := listen(paths.Run{Dir: launch.RunDir})
 	if err != nil {

@@ -27,6 +27,7 @@ type run struct {
 	launch  instance.Launch
 	dir     paths.Run
 	console *console
+	rank    *rank // of a run that was made ahead; nil: it gave nothing up
 
 	booted chan struct{} // closed when the VM waits for its start, or never will
 	killed chan struct{} // closed when the run has to end at once

@@ -35,6 +35,7 @@ func (r *run) begun(ctx context.Context, boots *instance.Boots) (*guest.Process,
 		if err := r.take(*boots.Assignment); err != nil {
 			return nil, nil, r.abandon(fault.New(fault.BootFailed, "", "make the VM the instance's", "%w", err))
 		}
+		go r.matter()
 	}
 	secrets := map[string]string{}
 	for _, name := range boots.Secrets {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // process is one of the host's, from /proc.
@@ -138,4 +139,45 @@ func (p process) groupDir() string {
 		}
 	}
 	return ""
+}
+
+// share is what its part of a busy host's processors comes from: the weight of its group,
+// or the nice value of its session's autogroup; "" where the kernel has neither.
+func (p process) share() string {
+	weight, err := os.ReadFile(filepath.Join(p.groupDir(), "cpu.weight"))
+	if err == nil && p.groupDir() != "" {
+		return "weight " + strings.TrimSpace(string(weight))
+	}
+	said, _ := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", p.pid))
+	_, nice, _ := strings.Cut(strings.TrimSpace(string(said)), " ")
+	return nice
+}
+
+// low reports whether that is what something made ahead has.
+func low(share string) bool { return share == "weight 10" || share == "nice 10" }
+
+// urgent wants a shim and all that it started to have their full share of the host's
+// processors, or else to be behind its other work.
+func (h *home) urgent(shim process, want bool) {
+	h.t.Helper()
+	if shim.share() == "" {
+		h.t.Log("pending: this kernel shares processors out among processes alone")
+		return
+	}
+	h.eventually(10*time.Second, fmt.Sprintf("urgent: %t", want), func() error {
+		of := 0
+		for _, p := range h.processes() {
+			if p.pid != shim.pid && p.parent != shim.pid {
+				continue
+			}
+			of++
+			if low(p.share()) == want {
+				return fmt.Errorf("%v has %s", p, p.share())
+			}
+		}
+		if of < 2 {
+			return fmt.Errorf("%d processes", of)
+		}
+		return nil
+	})
 }

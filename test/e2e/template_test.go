@@ -250,6 +250,8 @@ func TestPoolSurvives(t *testing.T) {
 	h.ok(words("run -- true")...)
 	h.stocked(1, 1)
 	waited := h.shims(one)[0]
+	h.urgent(waited, false)
+	h.urgent(one, true)
 	h.kill(waited)
 	h.eventually(time.Minute, "another one is restored", func() error {
 		if now := h.shims(one, waited); len(now) != 1 {
@@ -278,7 +280,11 @@ func TestPoolSurvives(t *testing.T) {
 	h.state("one", "RUNNING", time.Second)
 	h.ok(words("run -- true")...)
 	h.stocked(1, 1)
-	h.ok(words("instance delete --force one")...)
+	waiting := h.shims(one)[0]
+	h.ok(words("instance start --name two -- sleep infinity")...)
+	h.origin("two", "pool")
+	h.urgent(waiting, true)
+	h.ok(words("instance delete --force one two")...)
 }
 
 // makerDies waits for a template's maker, and kills it.
@@ -294,6 +300,9 @@ func (h *home) makerDies(other process) {
 	maker := h.shims(other)[0]
 	if nice, err := unix.Getpriority(unix.PRIO_PROCESS, maker.pid); err != nil || 20-nice < 5 { // getpriority(2): the system call gives 20 less it
 		h.t.Errorf("the maker is as urgent as a start: %d, %v", 20-nice, err)
+	}
+	if share := maker.share(); share != "" && !low(share) {
+		h.t.Errorf("the maker has a share as if one waited for it: %s", share)
 	}
 	h.kill(maker)
 	h.eventually(10*time.Second, "nothing of its maker is left", func() error {

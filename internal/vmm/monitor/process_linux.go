@@ -14,12 +14,13 @@ import (
 
 // Start runs cmd. The kernel sends it SIGKILL when the thread that started it ends
 // (prctl(2), PR_SET_PDEATHSIG), so that thread is locked to a goroutine which waits for the
-// process and does nothing else.
+// process and does nothing else. The process stays in this one's session, which is what
+// the kernel gives a share of the processors (sched(7), "The autogroup feature").
 func Start(cmd *exec.Cmd) (*Process, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
 	p := &Process{cmd: cmd, Exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
