@@ -184,6 +184,24 @@ func running(t *testing.T, f *apitest.Fake) *client.Client {
 	return c
 }
 
+// TestNoStdin holds that a process is told from the start when it has no input: without
+// one, but on a terminal.
+func TestNoStdin(t *testing.T) {
+	f := &apitest.Fake{}
+	c := running(t, f)
+	for want, stdin := range map[bool]io.Reader{true: nil, false: strings.NewReader("")} {
+		for _, tty := range []bool{false, true} {
+			if _, err := c.Exec(t.Context(), "web", client.Exec{Command: []string{"echo"}, TTY: tty}, client.IO{Stdin: stdin}); err != nil {
+				t.Fatal(err)
+			}
+			calls := f.Calls()
+			if last := calls[len(calls)-1]; strings.HasSuffix(last, " no-stdin") != (want && !tty) {
+				t.Errorf("stdin %v, terminal %t: %q", stdin, tty, last)
+			}
+		}
+	}
+}
+
 func TestExecStreams(t *testing.T) {
 	c := running(t, &apitest.Fake{})
 	in := bytes.Repeat([]byte("0123456789abcdef"), 5*wire.InitialCredit/16) // five times the credit

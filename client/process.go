@@ -50,6 +50,7 @@ type IO struct {
 // Exec runs one more process in a RUNNING instance, or in a PAUSED one, which it
 // resumes, and returns when the process has ended. The end of ctx ends the process.
 func (c *Client) Exec(ctx context.Context, ref string, exec Exec, files IO) (ExitStatus, error) {
+	exec.NoStdin = exec.NoStdin || files.Stdin == nil && !exec.TTY
 	return c.attach(ctx, fmt.Sprintf("run a command in %q", ref), at(instances, ref, "exec"), exec, files)
 }
 

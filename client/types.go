@@ -134,6 +134,7 @@ type Exec struct {
 	TTY     bool              `json:"tty,omitempty"`
 	Rows    int               `json:"rows,omitempty" minimum:"0" maximum:"65535"`
 	Cols    int               `json:"cols,omitempty" minimum:"0" maximum:"65535"`
+	NoStdin bool              `json:"no_stdin,omitempty" doc:"its input is empty from the beginning, which is quicker than to end it; not with tty"`
 }
 
 // Status describes the daemon.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -36,7 +37,7 @@ func (a *app) attach(tty bool, u *undo.Stack) (attachment, error) {
 			replace(sizes, size)
 		}
 	})
-	at := attachment{IO: client.IO{Stdin: a.in, Stdout: a.out, Stderr: a.err, Signals: numbers, Resizes: sizes}, again: again}
+	at := attachment{IO: client.IO{Stdin: input(a.in), Stdout: a.out, Stderr: a.err, Signals: numbers, Resizes: sizes}, again: again}
 	if fd := int(a.in.Fd()); tty && term.IsTerminal(fd) {
 		before, err := term.MakeRaw(fd)
 		if err != nil {
@@ -45,6 +46,18 @@ func (a *app) attach(tty bool, u *undo.Stack) (attachment, error) {
 		u.Add(func() { term.Restore(fd, before) })
 	}
 	return at, nil
+}
+
+// input is what a process reads; nil where that is known to be nothing.
+func input(in *os.File) io.Reader {
+	null, err := os.Stat(os.DevNull)
+	if err != nil {
+		return in
+	}
+	if info, err := in.Stat(); err == nil && os.SameFile(info, null) {
+		return nil
+	}
+	return in
 }
 
 // forward sorts signals until done.

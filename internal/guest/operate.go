@@ -81,7 +81,7 @@ func (l *Link) Start(ctx context.Context, start wire.Start) (*Process, wire.Stag
 		return nil, nil, err
 	}
 	l.ingress.Store(reply.Ingress)
-	return newProcess(stream, start.Main.TTY), stages(reply.Stages), nil
+	return newProcess(stream, start.Main), stages(reply.Stages), nil
 }
 
 // Exec runs one more process, with errors as Start's.
@@ -90,7 +90,7 @@ func (l *Link) Exec(ctx context.Context, p wire.Process) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newProcess(stream, p.TTY), nil
+	return newProcess(stream, p), nil
 }
 
 // Dial connects to a TCP port of the guest's loopback. While nothing listens

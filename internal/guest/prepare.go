@@ -72,7 +72,7 @@ func (l *Link) Rehearse(ctx context.Context, start wire.Start) (wire.Stages, err
 	defer stream.Reset()
 	stop := context.AfterFunc(ctx, func() { stream.Reset() })
 	defer stop()
-	p := newProcess(stream, start.Main.TTY)
+	p := newProcess(stream, start.Main)
 	if err := p.Send(wire.FrameStdinEOF, nil); err != nil {
 		return nil, err
 	}

@@ -28,14 +28,15 @@ type Process struct {
 	eof     bool       // stdin was closed
 }
 
-func newProcess(stream *yamux.Stream, tty bool) *Process {
+func newProcess(stream *yamux.Stream, p wire.Process) *Process {
 	rest := bufio.NewReaderSize(stream, 32<<10)
 	return &Process{
 		stream: stream,
 		rest:   rest,
 		frames: wire.NewFrameReader(rest),
-		tty:    tty,
+		tty:    p.TTY,
 		credit: wire.InitialCredit,
+		eof:    p.NoStdin,
 	}
 }
 
@@ -97,10 +98,14 @@ func (p *Process) grant(n int) error {
 }
 
 // Send passes one frame to the process: stdin, its end, a signal or a new size.
-// stdin beyond its credit, or after its end, is an error, and nothing is sent.
+// stdin beyond its credit, or after its end, is an error, and nothing is sent. To end it
+// once more is nothing.
 func (p *Process) Send(t wire.FrameType, payload []byte) error {
 	p.sending.Lock()
 	defer p.sending.Unlock()
+	if t == wire.FrameStdinEOF && p.ended() {
+		return nil
+	}
 	if err := p.spend(t, payload); err != nil {
 		return err
 	}
@@ -108,6 +113,13 @@ func (p *Process) Send(t wire.FrameType, payload []byte) error {
 		return fault.New(fault.Internal, "", "send to the process", "its stream has ended: %w", err)
 	}
 	return nil
+}
+
+// ended is whether stdin has ended.
+func (p *Process) ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.eof
 }
 
 // spend checks a frame to the process and takes its credit.

@@ -26,6 +26,7 @@ func TestExec(t *testing.T) {
 		"environment":  {wire.Process{Args: []string{"sh", "-c", "echo $BASE $BOTH $OWN $HOSTNAME $TERM"}, Env: map[string]string{"OWN": "o", "BOTH": "o"}}, "b o o box\n", "", 0},
 		"user":         {wire.Process{Args: []string{"sh", "-c", "id -u; id -g; id -G; echo $HOME"}, User: "65534:12", Dir: "/"}, "65534\n12\n12\n/nonexistent\n", "", 0},
 		"directory":    {wire.Process{Args: []string{"pwd"}, Dir: "/usr"}, "/usr\n", "", 0},
+		"no input":     {wire.Process{Args: []string{"sh", "-c", "cat; test -p /dev/stdin && echo over"}, NoStdin: true}, "over\n", "", 0},
 		"left behind":  {wire.Process{Args: []string{"sh", "-c", "sleep 3 & echo now"}}, "now\n", "", 0},
 		"signals":      {wire.Process{Args: []string{"grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"}}, fmt.Sprintf("SigBlk:\t%016x\nSigIgn:\t%016x\n", 0, libcIgnored(t)), "", 0},
 	} {

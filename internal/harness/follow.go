@@ -32,7 +32,11 @@ type running struct {
 // ends earlier kills the process, and all in its group.
 func (r *reaper) follow(stream io.ReadWriter, c *child, tty bool) {
 	p := &running{child: c, reaper: r, tty: tty, in: newInput(), out: frames{w: stream}}
-	go p.feed()
+	if c.stdin == nil {
+		p.in.end()
+	} else {
+		go p.feed()
+	}
 	go p.obey(stream)
 
 	var outputs sync.WaitGroup

@@ -22,7 +22,7 @@ type child struct {
 	pid    int
 	exit   <-chan unix.WaitStatus
 	group  *cgroup
-	stdin  *os.File // the terminal, with a TTY
+	stdin  *os.File // the terminal, with a TTY; nil without input
 	stdout *os.File // the same terminal, with a TTY
 	stderr *os.File // nil with a TTY
 }
@@ -148,11 +148,16 @@ func (c *child) open(p wire.Process) (theirs []uintptr, err error) {
 		if fd == 0 {
 			mine, its = its, mine
 		}
+		u.Add(func() { unix.Close(its) })
+		theirs = append(theirs, uintptr(its))
+		if fd == 0 && p.NoStdin { // a pipe that has ended, and not /dev/null, which the instance may have made another
+			unix.Close(mine)
+			continue
+		}
 		unix.FcntlInt(uintptr(mine), unix.F_SETFL, unix.O_NONBLOCK) // our end waits in the poller; the process's blocks
 		file := os.NewFile(uintptr(mine), "pipe")
 		*ours = file
-		u.Add(func() { file.Close(); unix.Close(its) })
-		theirs = append(theirs, uintptr(its))
+		u.Add(func() { file.Close() })
 	}
 	u.Keep()
 	return theirs, nil

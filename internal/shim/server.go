@@ -199,6 +199,7 @@ func (r *run) serveStart(ctx context.Context, conn *net.UnixConn, boots *instanc
 	if err := r.claim(boots); err != nil {
 		return err
 	}
+	boots.Start.Main.NoStdin = !boots.Attached
 	process, stages, err := r.begun(ctx, boots)
 	boots.Start = wire.Start{} // the environment may hold secrets
 	if err != nil {

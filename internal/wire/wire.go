@@ -46,7 +46,7 @@ import (
 // ones are refused by the receiver with a Reply, not by ending the link.
 const (
 	Major = 1
-	Minor = 4
+	Minor = 5
 )
 
 // Limits, in bytes. What comes from the guest has the narrow one.
@@ -117,6 +117,11 @@ type Process struct {
 	TTY  bool              `json:"tty"`
 	Rows uint16            `json:"rows,omitempty"`
 	Cols uint16            `json:"cols,omitempty"`
+
+	// NoStdin, without a TTY, is that its input is empty from the beginning: no frame of
+	// stdin comes, and none may. The frame that would say so costs the guest more than
+	// all else about an input.
+	NoStdin bool `json:"no_stdin,omitempty"`
 }
 
 // MainID is the Process.ID of an instance's own command.

@@ -37,6 +37,9 @@ func (p *processes) Exec(_ context.Context, ref string, exec client.Exec) (net.C
 	if term, ok := exec.Env["TERM"]; ok {
 		call += " TERM=" + term
 	}
+	if exec.NoStdin {
+		call += " no-stdin"
+	}
 	if err := f.enter("Exec", call); err != nil {
 		return nil, err
 	}
