@@ -82,7 +82,7 @@ func (s *server) serve(channel net.Conn) string {
 	if err := s.greet(channel); err != nil {
 		return fmt.Sprintf("the host's hello: %v", err)
 	}
-	session, err := yamux.Server(channel, muxConfig(), nil)
+	session, err := yamux.Server(newBatch(channel), muxConfig(), nil)
 	if err != nil {
 		return fmt.Sprintf("start the mux: %v", err)
 	}
