@@ -40,7 +40,7 @@ func TestCommand(t *testing.T) {
 	}{
 		{"-M", 0, "x-option-roms=off"}, {"-accel", 0, "tcg,thread=single,tb-size=128"}, {"-cpu", 0, "max,-erms"},
 		{"-m", 0, "300M"}, {"-smp", 0, "2"}, {"-kernel", 0, "/proc/self/fd/3"}, {"-initrd", 0, "/proc/self/fd/4"},
-		{"-append", 0, "no_timer_check tsc_early_khz=2300000 tsc=reliable a=b"},
+		{"-append", 0, "no_timer_check mitigations=off cgroup.memory=nokmem,nosocket tsc_early_khz=2300000 tsc=reliable a=b"},
 		{"-chardev", 0, "socket,id=console,fd=11"}, {"-chardev", 1, "socket,id=control,fd=12"}, {"-mon", 0, "chardev=control,mode=control"},
 		{"-chardev", 3, "socket,id=port1,fd=6"}, {"-device", 2, "chardev=port1,nr=2,name=aegis.fs"},
 		{"-add-fd", 1, "set=1,fd=9"}, {"-netdev", 0, "addr.type=fd,addr.str=7"}, {"-device", 5, "mac=02:00:00:00:00:01,host_mtu=65520"},
@@ -80,6 +80,17 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestMeasuresOfTrueProcessors holds that a kernel lets go of them where it is emulated alone.
+func TestMeasuresOfTrueProcessors(t *testing.T) {
+	for accel, off := range map[Accel]bool{TCG: true, KVM: false, HVF: false} {
+		p := newPlan(vmm.Config{CPUs: 1, Memory: 256 << 20}, make([]*os.File, 1), func(*os.File) int { return 3 })
+		p.board, p.accel, p.major = boards["amd64"], accel, 10
+		if line := p.append(); strings.Contains(line, "mitigations=off") != off {
+			t.Errorf("%s: %s", accel, line)
+		}
+	}
+}
+
 // TestCommandOfArm has nothing of a PC in it, and the same devices.
 func TestCommandOfArm(t *testing.T) {
 	p := newPlan(vmm.Config{CPUs: 1, Memory: 256 << 20, Ports: []vmm.Port{vmm.PortControl}, NIC: &vmm.NIC{}, Disks: []vmm.Disk{{Serial: "base"}}},
@@ -89,7 +100,7 @@ func TestCommandOfArm(t *testing.T) {
 	if m := after(args, "-M", 0); !strings.HasPrefix(m, "virt,") || strings.Contains(m, "rom") || !strings.Contains(m, "memory-backend=ram") {
 		t.Errorf("the machine is %s", m)
 	}
-	if line := after(args, "-append", 0); line != "console=ttyAMA0 quiet panic=-1" {
+	if line := after(args, "-append", 0); line != "console=ttyAMA0 quiet panic=-1 mitigations=off cgroup.memory=nokmem,nosocket" {
 		t.Errorf("the kernel is told %q", line)
 	}
 	for n, device := range []string{"virtio-serial-device", "virtserialport", "virtio-blk-device", "virtio-net-device"} {
