@@ -24,11 +24,15 @@ type fleet struct {
 	members []*member
 }
 
+// columns begin a home's daemon with this machine's monitor, and with Debian 13's; or they
+// say why that can't be.
+var columns = []func(*home) string{func(*home) string { return "" }, (*home).upOnDebian13}
+
 // newFleet makes a member for each way to start and each monitor: this machine's, and
 // Debian 13's where it can be had. Each has run a program, so that nothing is new to it.
 func newFleet(h *home, out *table) fleet {
 	f := fleet{out: out}
-	for column, up := range []func(*home) string{func(*home) string { return "" }, (*home).upOnDebian13} {
+	for column, up := range columns {
 		for i, origin := range startOrigins {
 			one := &member{newHome(h.t), origin, column}
 			if origin != startOrigins[0] {

@@ -22,7 +22,7 @@ func measureStarts(h *home, out *table) {
 	}{
 		{"true", func(f fleet, host *plain) { f.measureRuns(host, 1, "true") }},
 		{"python", func(f fleet, host *plain) { f.measureRuns(host, 3, "python3", "-c", "pass") }},
-		{"row", func(f fleet, _ *plain) { f.measureRow() }},
+		{"row", func(f fleet, _ *plain) { f.measureRow(1); f.measureRow(inARow) }},
 		{"server", fleet.measureServers},
 		{"idle", fleet.measureIdle},
 	} {
@@ -41,23 +41,30 @@ func (f fleet) measureRuns(host *plain, cold int, program ...string) {
 	host.measure(f.out, fmt.Sprint(program), *rounds, took, func() { host.ok(program...) })
 }
 
-// measureRow runs one after another, as fast as they come: the pool is filled behind them.
-func (f fleet) measureRow() {
-	const runs = 20
-	var first, slowest, times []cell
-	for _, m := range f.members {
-		if m.origin != "pool" {
-			continue
-		}
+// inARow is how many runs come one upon the other.
+const inARow = 20
+
+// measureRow runs one after another, as fast as they come, in homes of their own with a
+// pool of that size, which is filled behind them.
+func (f fleet) measureRow(size int) {
+	var first, median, slowest, times []cell
+	for _, up := range columns[:len(f.members)/len(startOrigins)] {
+		h := newHome(f.members[0].t)
+		h.stock(size)
+		up(h)
+		h.ok("run", "--", "true")
+		h.stocked(1, size)
 		f.rest(0)
 		var took series
-		for range runs {
-			took.took(func() { m.ok("run", "--", "true") })
+		for range inARow {
+			took.took(func() { h.ok("run", "--", "true") })
 		}
-		first, slowest = append(first, cell{ms(took[0])}), append(slowest, cell{ms(took.at(100))})
+		h.ok("down")
+		first, median, slowest = append(first, cell{ms(took[0])}), append(median, cell{ms(took.at(50))}), append(slowest, cell{ms(took.at(100))})
 		times = append(times, cell{fmt.Sprintf("%.2f", float64(took.at(100))/float64(took[0]))})
 	}
-	f.out.row(fmt.Sprintf("%d runs in a row, from the pool: the first", runs), "1", first...)
+	f.out.row(fmt.Sprintf("%d runs in a row, from a pool of %d: the first", inARow, size), "1", first...)
+	f.out.row("  their median", "1", median...)
 	f.out.row("  the slowest", "1", slowest...)
 	f.out.row("  slowest ÷ first", "", times...)
 }
