@@ -3,7 +3,6 @@
 package harness
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,11 +20,15 @@ const (
 )
 
 // cgroups makes groups below dir. The zero value makes none.
+//
+// To make one and remove it takes 2 ms without KVM, and the kernel goes on about it
+// behind that: a process gets the group of one that has ended, if that is as it was.
 type cgroups struct {
 	dir   string
+	watch *watch // on all groups; nil: each is used once
 	mu    sync.Mutex
 	made  int      // how many, for their names
-	spare *cgroup  // made ahead: nobody then waits for it
+	spare *cgroup  // there ahead: nobody then waits for it
 	left  []string // ended, but processes that were left behind keep them
 }
 
@@ -39,14 +42,18 @@ func newCgroups(root, dir string) (*cgroups, error) {
 			return nil, err
 		}
 	}
-	return &cgroups{dir: dir}, nil
+	return &cgroups{dir: dir, watch: newWatch()}, nil
 }
 
 // cgroup is the group of one process. A nil one does nothing.
 type cgroup struct {
 	of   *cgroups
 	path string
-	fd   int // of the directory, to start processes in it
+	mark int32 // of the watch
+
+	// Descriptors: of the directory, to start processes in it, and of two files, which are
+	// read often; those are -1 where they are not.
+	fd, procs, events int
 }
 
 // take gives a process its group, or nil where there are none.
@@ -75,7 +82,13 @@ func (c *cgroups) make() (*cgroup, error) {
 		os.Remove(path)
 		return nil, err
 	}
-	return &cgroup{c, path, fd}, nil
+	g := &cgroup{of: c, path: path, fd: fd, procs: -1, events: -1}
+	if c.watch != nil {
+		g.procs, _ = unix.Openat(fd, "cgroup.procs", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		g.events, _ = unix.Openat(fd, "memory.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		g.mark = c.watch.add(path)
+	}
+	return g, nil
 }
 
 // kill ends every process of the group at once. False: it can't.
@@ -88,29 +101,38 @@ func (g *cgroup) oomKills() int {
 	if g == nil {
 		return 0
 	}
-	f, err := os.Open(filepath.Join(g.path, "memory.events"))
+	body, err := os.ReadFile(filepath.Join(g.path, "memory.events"))
 	if err != nil {
 		return 0
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if count, ok := strings.CutPrefix(lines.Text(), "oom_kill "); ok {
-			n, _ := strconv.Atoi(count)
+	return killed(body)
+}
+
+// killed reads memory.events.
+func killed(body []byte) int {
+	for line := range strings.Lines(string(body)) {
+		if count, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			n, _ := strconv.Atoi(strings.TrimSpace(count))
 			return n
 		}
 	}
 	return 0
 }
 
-// release removes the group, now or when what its process left behind has ended,
-// and makes one ahead for the next process.
+// release has the next process get the group, if nobody is in it, nobody was killed in it
+// for memory, and nobody has set anything there. Else it is removed, now or when what its
+// process left behind has ended, and one is made for the next process.
 func (g *cgroup) release() {
 	if g == nil {
 		return
 	}
-	unix.Close(g.fd)
 	g.of.mu.Lock()
 	defer g.of.mu.Unlock()
+	if g.of.spare == nil && g.asNew() {
+		g.of.spare = g
+		return
+	}
+	closeAll([]uintptr{uintptr(g.fd), uintptr(g.procs), uintptr(g.events)})
 	var busy []string
 	for _, path := range append(g.of.left, g.path) {
 		if err := unix.Rmdir(path); err == unix.EBUSY {
@@ -121,4 +143,17 @@ func (g *cgroup) release() {
 	if g.of.spare == nil {
 		g.of.spare, _ = g.of.make() // take tries again, and says why it can't
 	}
+}
+
+// asNew reports whether the group can't be told from a new one.
+func (g *cgroup) asNew() bool {
+	if !g.of.watch.untouched(g.mark) {
+		return false
+	}
+	var buf [512]byte
+	if n, err := unix.Pread(g.procs, buf[:], 0); n != 0 || err != nil { // somebody is in it
+		return false
+	}
+	n, err := unix.Pread(g.events, buf[:], 0)
+	return n > 0 && err == nil && killed(buf[:n]) == 0
 }

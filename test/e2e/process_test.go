@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,8 +139,7 @@ func TestExec(t *testing.T) {
 	})
 	t.Run("megabytes both ways", func(t *testing.T) {
 		data := bytes.Repeat([]byte("0123456789abcdef\x00\xff\n"), 1<<18) // 4.75 MiB
-		r := h.run(string(data), "exec", "box", "--", "cat")
-		if r.code != 0 || r.stdout != string(data) {
+		if r := h.run(string(data), "exec", "box", "--", "cat"); r.code != 0 || r.stdout != string(data) {
 			t.Errorf("%d bytes of %d came back, status %d", len(r.stdout), len(data), r.code)
 		}
 	})
@@ -158,6 +158,7 @@ func TestExec(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 	})
+	t.Run("nothing of one's group is another's", func(t *testing.T) { h.in(t).ownGroups("box") })
 	t.Run("ends with its client", func(t *testing.T) {
 		cmd := exec.Command(filepath.Join(bin, "aegis"), "exec", "box", "--", "sleep", "4242")
 		cmd.Env = h.env
@@ -244,4 +245,36 @@ func TestLogsFollow(t *testing.T) {
 	t.Logf("followed %d bytes, of them %d of the first life", len(seen), before)
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
+}
+
+// ownGroups holds that a process may get the group of one that has ended, but nothing that
+// happened there: a limit, a group below it, a kill for memory, or somebody left behind.
+func (h *home) ownGroups(name string) {
+	h.t.Helper()
+	const group = "g=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup); "
+	in := func(script string) string { return h.ok("exec", name, "--", "sh", "-c", group+script) }
+	state := func() string {
+		return in("cat $g/memory.max; wc -l < $g/cgroup.procs; ls -d $g/*/; grep oom_kill $g/memory.events; echo $g")
+	}
+	asNew := regexp.MustCompile(`^max\n[12]\noom_kill 0\n(/\S+)\n$`)
+	mine := func() string {
+		said := state()
+		if m := asNew.FindStringSubmatch(said); m != nil {
+			return m[1]
+		}
+		h.t.Errorf("its group is not as new: %q", said)
+		return ""
+	}
+	h.eventually(30*time.Second, "two get the same group", func() error {
+		if first, second := mine(), mine(); first != second {
+			return fmt.Errorf("%s, %s", first, second)
+		}
+		return nil
+	})
+	for _, change := range []string{"echo 200M > $g/memory.max", "mkdir $g/below", "sleep 1000 > /dev/null 2>&1 &", "chown 1 $g", "echo 0 > $g/pids.max; true"} {
+		in(change)
+		for range 3 {
+			mine()
+		}
+	}
 }
