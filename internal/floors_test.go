@@ -10,7 +10,7 @@ import (
 // its own. A package below one of these belongs to it and shares its floor; the two
 // may import each other.
 var floors = map[string]int{
-	"internal/fault": 0, "internal/paths": 0, "internal/undo": 0, "internal/wire": 0, "internal/version": 0, "internal/tree": 0,
+	"internal/fault": 0, "internal/paths": 0, "internal/undo": 0, "internal/wire": 0, "internal/version": 0, "internal/tree": 0, "internal/durable": 0,
 
 	"internal/instance": 1, "internal/vmm": 1, "client": 1,
 

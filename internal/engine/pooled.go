@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"aegis/internal/durable"
 	"aegis/internal/instance"
 	"aegis/internal/paths"
 	"aegis/internal/template"
@@ -173,10 +174,7 @@ func (v *pooled) giveDisk(to string, size int64, last bool) error {
 	if err := os.Rename(v.run.Disk(), to); err != nil || !last {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(to))
-	if err == nil {
-		err = errors.Join(dir.Sync(), dir.Close())
-	}
+	err := durable.Sync(filepath.Dir(to))
 	if err != nil {
 		os.Remove(to)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"aegis/internal/durable"
 	"aegis/internal/fault"
 	"aegis/internal/undo"
 )
@@ -95,7 +96,7 @@ func format(ctx context.Context, path string, size int64) error {
 	if err := os.Rename(sparse, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.Sync(filepath.Dir(path))
 }
 
 // mkfs formats a file for a guest that mounts it at once: nothing is left for the

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"aegis/internal/durable"
 	"aegis/internal/undo"
 )
 
@@ -26,7 +27,7 @@ func Clone(blank, dst string) error {
 	if err := copySparse(blank, dst); err != nil {
 		return full(err, dst, what)
 	}
-	if err := syncDir(filepath.Dir(dst)); err != nil {
+	if err := durable.Sync(filepath.Dir(dst)); err != nil {
 		os.Remove(dst)
 		return full(err, dst, what)
 	}

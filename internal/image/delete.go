@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"aegis/internal/durable"
 	"aegis/internal/fault"
 )
 
@@ -101,7 +102,7 @@ func (s Store) erase(m manifest) error {
 	if err := os.Rename(place(s.Dir, m.Digest), filepath.Join(dir, "gone")); err != nil {
 		return err
 	}
-	if err := syncDir(s.Dir); err != nil {
+	if err := durable.Sync(s.Dir); err != nil {
 		return err
 	}
 	all, failed := list(s.Dir)

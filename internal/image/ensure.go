@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"aegis/internal/durable"
 	"aegis/internal/fault"
 	"aegis/internal/undo"
 )
@@ -134,7 +135,7 @@ func describe(ctx context.Context, work string, r recipe) (manifest, error) {
 // put moves a finished directory to its place, replacing a damaged one. A VM that
 // has the old file open keeps it.
 func put(work, to string) error {
-	if err := syncDir(work); err != nil {
+	if err := durable.Sync(work); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(to); err != nil {
@@ -143,7 +144,7 @@ func put(work, to string) error {
 	if err := os.Rename(work, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return durable.Sync(filepath.Dir(to))
 }
 
 // sweep removes what earlier builds left. The caller holds the lock, so none runs.
@@ -160,15 +161,6 @@ func sweep(stage string) error {
 		}
 	}
 	return nil
-}
-
-// syncDir makes the names in a directory survive a crash.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // full turns an error for want of space into a fault.NoSpace and names what failed

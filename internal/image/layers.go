@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"aegis/internal/durable"
 	"aegis/internal/image/flatten"
 	"aegis/internal/undo"
 )
@@ -178,7 +179,7 @@ func (in intake) fetchLayer(ctx context.Context, l v1.Layer, path string, got fu
 		return err
 	}
 	u.Keep()
-	return syncDir(filepath.Dir(path))
+	return durable.Sync(filepath.Dir(path))
 }
 
 // UnusedLayers are files of packed layers that no image was made of, but those of a pull

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"aegis/internal/durable"
 )
 
 // dirRefs is below an images directory: one file a name and platform.
@@ -56,7 +58,7 @@ func (r record) save(dir string) error {
 		os.Remove(f.Name())
 		return err
 	}
-	return syncDir(filepath.Join(dir, dirRefs))
+	return durable.Sync(filepath.Join(dir, dirRefs))
 }
 
 // records are those that can be read, in the order of their names. One that is spoilt

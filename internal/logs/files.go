@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"aegis/internal/durable"
 	"aegis/internal/paths"
 )
 
@@ -153,9 +154,6 @@ func (l *files) close() error {
 	if closing := l.f.Close(); err == nil {
 		err = closing
 	}
-	if d, opening := os.Open(l.dir); opening == nil {
-		d.Sync()
-		d.Close()
-	}
+	durable.Sync(l.dir)
 	return err
 }

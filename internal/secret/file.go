@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"aegis/internal/durable"
 	"aegis/internal/fault"
 	"aegis/internal/undo"
 )
@@ -33,17 +34,7 @@ func writeFile(name, pattern string, data []byte) error {
 		return err
 	}
 	u.Keep()
-	return syncDir(filepath.Dir(name))
-}
-
-// syncDir puts a directory's names on the disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.Sync(filepath.Dir(name))
 }
 
 // explain makes a *fault.Error of what the system says; one that is a fault

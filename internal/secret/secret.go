@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"aegis/internal/durable"
 	"aegis/internal/fault"
 	"aegis/internal/paths"
 )
@@ -221,7 +222,7 @@ func (b *Box) Delete(name string) error {
 		return fault.New(fault.SecretMissing, name, what, "it is not set")
 	}
 	if err == nil {
-		err = syncDir(b.home.Secrets())
+		err = durable.Sync(b.home.Secrets())
 	}
 	if err != nil {
 		return explain(name, what, err)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"aegis/internal/durable"
 	"aegis/internal/fault"
 	"aegis/internal/undo"
 )
@@ -95,7 +96,7 @@ func (c *Cache) make(ctx context.Context, shape Shape, key string, fill func(con
 	}
 	u.Keep()
 	c.evict(key)
-	return flush(c.home.Templates())
+	return durable.Sync(c.home.Templates())
 }
 
 // room refuses what the disk has no place for.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"aegis/internal/durable"
 	"aegis/internal/fault"
 	"aegis/internal/paths"
 )
@@ -57,10 +58,10 @@ func seal(dir paths.Template, shape Shape) error {
 	if err := os.WriteFile(dir.Manifest(), body, 0o600); err != nil {
 		return err
 	}
-	if err := flush(dir.Manifest()); err != nil {
+	if err := durable.Sync(dir.Manifest()); err != nil {
 		return err
 	}
-	return flush(dir.Dir)
+	return durable.Sync(dir.Dir)
 }
 
 // sealFile makes a file private and durable before it takes its trace.
@@ -72,7 +73,7 @@ func sealFile(path string) (file, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return file{}, err
 	}
-	if err := flush(path); err != nil {
+	if err := durable.Sync(path); err != nil {
 		return file{}, err
 	}
 	sum, err := digest(path, before.Size, wholeMost)
@@ -87,16 +88,6 @@ func sealFile(path string) (file, error) {
 		return file{}, fmt.Errorf("%s changes while it is sealed", path)
 	}
 	return file{Name: filepath.Base(path), Trace: after, Digest: sum}, nil
-}
-
-// flush brings a file or a directory to the disk.
-func flush(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // check compares a template with its manifest; digests too, when deep. Any

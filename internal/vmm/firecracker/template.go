@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"aegis/internal/durable"
 	"aegis/internal/undo"
 	"aegis/internal/vmm"
 )
@@ -127,20 +128,11 @@ func (m manifest) publish(dir string) error {
 	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Sync(), os.Rename(f.Name(), filepath.Join(dir, manifestFile)), syncDir(dir)); err != nil {
+	if err := errors.Join(f.Sync(), os.Rename(f.Name(), filepath.Join(dir, manifestFile)), durable.Sync(dir)); err != nil {
 		return err
 	}
 	u.Keep()
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // template is one that is being restored. Its files are open.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"aegis/internal/durable"
 	"aegis/internal/undo"
 	"aegis/internal/vmm"
 
@@ -121,14 +122,5 @@ func (m *machine) publish(made manifest) error {
 	if err := renameio.WriteFile(filepath.Join(m.template, manifestFile), text, 0o600, renameio.WithTempDir(m.template)); err != nil {
 		return err
 	}
-	return syncDir(m.template)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.Sync(m.template)
 }
