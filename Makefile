@@ -41,7 +41,7 @@ bench: deps build assets ## print figures of speed (PARTS: these alone); nothing
 faults: deps build assets ## FAULTS (200) random kills of processes that serve and write
 	@AEGIS_FAULTS=$(FAULTS) $(GO) test -v -count=1 -timeout 90m -run '^TestFaults$$' ./test/e2e
 
-clones: deps build assets ## compare CLONES (1000) instances from one template
+clones: deps build assets ## compare CLONES (1000) instances from one template by all
 	@AEGIS_TEST_CLONES=$(CLONES) $(GO) test -v -count=1 -timeout 120m -run '^TestClones$$' ./test/e2e
 
 lab: deps assets ## BACKEND (qemu, firecracker, libkrun) on a true KVM, in a nested machine

@@ -164,17 +164,20 @@ func (h *home) madeFrom(who, origin, notes string) {
 	}
 }
 
-// wholeOf is how many clones there are for each that is asked for all.
-const wholeOf = 50
+// clonesAlike is how many clones there are, and wholeOf how many of these for each that is
+// asked for all, if it is not said otherwise.
+const (
+	clonesAlike = 200
+	wholeOf     = 20
+)
 
-// TestClones compares a thousand instances, all from one template, two at a time: by what
-// their kernels give, and of some by all. AEGIS_TEST_CLONES is how many there are, then of
-// each by all.
+// TestClones compares instances, all from one template, two at a time: by what their kernels
+// give, and some by all. With AEGIS_TEST_CLONES there are so many, and each is asked for all.
 func TestClones(t *testing.T) {
 	templated(t)
 	n, whole := number(t, "AEGIS_TEST_CLONES", 0), uint64(1)
 	if n == 0 {
-		n, whole = 1000, wholeOf
+		n, whole = clonesAlike, wholeOf
 	}
 	h := newHome(t)
 	h.stock(0)
