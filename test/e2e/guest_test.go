@@ -23,8 +23,8 @@ func TestGuestIsPrepared(t *testing.T) {
 	if got := in(`cat $(grep -l ^aegis-fuse-pump /proc/[0-9]*/cmdline | sed s/cmdline/oom_score_adj/)`); got != "-1000" {
 		t.Errorf("the pump's score is %q", got)
 	}
-	if one, other := in("cat /proc/self/cgroup"), in("cat /proc/self/cgroup"); one == other || !strings.HasPrefix(one, "0::/aegis/") {
-		t.Errorf("two execs are in %q and %q", one, other)
+	if one, main := in("cat /proc/self/cgroup"), in("cat /proc/$(pgrep -x sleep)/cgroup"); one == main || !strings.HasPrefix(one, "0::/aegis/") {
+		t.Errorf("an exec is in %q, and the command in %q", one, main)
 	}
 	h.eventually(10*time.Second, "the workspace is read ahead as far as its messages go", func() error {
 		if got := in("cat /sys/class/bdi/$(mountpoint -d /workspace)/read_ahead_kb"); got != "1024" {
