@@ -6,15 +6,17 @@ import (
 	"strings"
 )
 
+// Names go into options of monitors and lists on command lines, where a comma or a space
+// would begin another word.
 const (
-	maxSerial = 20 // VIRTIO_BLK_ID_BYTES (linux/virtio_blk.h)
-	maxPort   = 60
+	serialLetters = "abcdefghijklmnopqrstuvwxyz0123456789-"
+	serialMost    = 20 // VIRTIO_BLK_ID_BYTES (linux/virtio_blk.h)
+	portLetters   = serialLetters + "."
+	portMost      = 60
 )
 
-// isName holds of what may be in the options of a monitor, or in a list on a command
-// line, where a comma or a space would begin another word.
-func isName(s string, most int) bool {
-	return s != "" && len(s) <= most && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
+func isName(s, letters string, most int) bool {
+	return s != "" && len(s) <= most && strings.Trim(s, letters) == ""
 }
 
 // Check refuses what a backend of these powers can make no VM of, or a monitor would
@@ -30,7 +32,7 @@ func (c Config) Check(caps Caps) error {
 	}
 	ports := map[string]bool{}
 	for _, port := range c.Ports {
-		if !isName(port.Name, maxPort) || ports[port.Name] {
+		if !isName(port.Name, portLetters, portMost) || ports[port.Name] {
 			return fmt.Errorf("port %q is not a name, or there twice", port.Name)
 		}
 		ports[port.Name] = true
@@ -40,7 +42,7 @@ func (c Config) Check(caps Caps) error {
 	}
 	serials := map[string]bool{}
 	for _, disk := range c.Disks {
-		if !isName(disk.Serial, maxSerial) || serials[disk.Serial] {
+		if !isName(disk.Serial, serialLetters, serialMost) || serials[disk.Serial] {
 			return fmt.Errorf("disk %q is not a name, or there twice", disk.Serial)
 		}
 		serials[disk.Serial] = true

@@ -32,6 +32,7 @@ func TestCheckRefuses(t *testing.T) {
 		"option in a port":    func(c *Config) { c.Ports[0].Name = "a,chardev=b" },
 		"port twice":          func(c *Config) { c.Ports = append(c.Ports, c.Ports[0]) },
 		"option in a serial":  func(c *Config) { c.Disks[0].Serial = "a,b=c" },
+		"dot in a serial":     func(c *Config) { c.Disks[0].Serial = "a.b" },
 		"disk twice":          func(c *Config) { c.Disks = append(c.Disks, c.Disks[0]) },
 		"serial too long":     func(c *Config) { c.Disks[0].Serial = strings.Repeat("a", 21) },
 	} {
