@@ -125,7 +125,7 @@ func (e *Engine) Exec(ctx context.Context, ref string, x client.Exec) (net.Conn,
 		return nil, err
 	}
 	process := wire.Process{ID: instance.NewExecID(), Args: x.Command, Env: x.Env, Dir: x.Workdir, User: x.User,
-		TTY: x.TTY, Rows: uint16(x.Rows), Cols: uint16(x.Cols), NoStdin: x.NoStdin && !x.TTY}
+		TTY: x.TTY, Rows: uint16(x.Rows), Cols: uint16(x.Cols), NoStdin: x.NoStdin}
 	stream, err := life.Exec(ctx, process)
 	if err != nil {
 		release()

@@ -36,7 +36,7 @@ func newProcess(stream *yamux.Stream, p wire.Process) *Process {
 		frames: wire.NewFrameReader(rest),
 		tty:    p.TTY,
 		credit: wire.InitialCredit,
-		eof:    p.NoStdin,
+		eof:    p.NoStdin && !p.TTY,
 	}
 }
 

@@ -247,6 +247,20 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// TestTerminalWithoutStdin holds that a terminal's input ends by what is typed, whatever is
+// said of the process.
+func TestTerminalWithoutStdin(t *testing.T) {
+	link := started(t)
+	p, err := link.Exec(t.Context(), wire.Process{ID: "tty", TTY: true, NoStdin: true, Args: []string{"sh", "-c", "cat; echo bye"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Send(wire.FrameStdinEOF, nil)
+	if out, _, e := collect(t, p, nil); string(out) != "bye\r\n" || e.Status() != 0 {
+		t.Errorf("%q, %+v", out, e)
+	}
+}
+
 // TestSlowReader shows that a reader that stops holds back its own process only.
 func TestSlowReader(t *testing.T) {
 	link := started(t)

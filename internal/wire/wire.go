@@ -118,9 +118,9 @@ type Process struct {
 	Rows uint16            `json:"rows,omitempty"`
 	Cols uint16            `json:"cols,omitempty"`
 
-	// NoStdin, without a TTY, is that its input is empty from the beginning: no frame of
-	// stdin comes, and none may. The frame that would say so costs the guest more than
-	// all else about an input.
+	// NoStdin is that its input is empty from the beginning: no frame of stdin comes, and
+	// none may. The frame that would say so costs the guest more than all else about an
+	// input. With a TTY it counts for nothing: a terminal's input ends by what is typed.
 	NoStdin bool `json:"no_stdin,omitempty"`
 }
 
