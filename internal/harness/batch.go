@@ -14,7 +14,8 @@ const batchMost = 2 << 10
 
 // batch joins short writes to the host that come one upon the other: each write to a port
 // leaves the guest, and takes longer, without KVM, than all that the mux does for what it
-// carries. A short write is under way when Write returns, and its error is the next one's.
+// carries. A short write is under way when Write returns; one that fails then ends the
+// connection, and is the error of those behind it.
 type batch struct {
 	net.Conn
 	yield func()        // lets everything that can run do so
@@ -77,7 +78,12 @@ func (b *batch) flush() {
 		b.yield()
 		b.mu.Lock()
 		b.send()
+		err := b.err
 		b.mu.Unlock()
+		if err != nil {
+			b.Conn.Close() // whoever reads from it learns of it
+			return
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type writes struct {
 	mu    sync.Mutex
 	all   [][]byte
 	fails error
+	ended bool
 }
 
 func (w *writes) Write(p []byte) (int, error) {
@@ -30,7 +31,7 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (w *writes) Close() error { return nil }
+func (w *writes) Close() error { w.ended = true; return nil }
 
 // TestShortWritesAreJoined holds that what goroutines write one upon the other is one
 // write, that nothing waits for more to come, and that a long one is copied nowhere.
@@ -85,7 +86,8 @@ func TestBatchKeepsOrder(t *testing.T) {
 	b.Close()
 }
 
-// TestBatchFails holds that a write behind one that failed fails.
+// TestBatchFails holds that a write that fails behind its caller's back ends the connection,
+// and that those behind it fail.
 func TestBatchFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &writes{fails: errors.New("gone")}
@@ -95,6 +97,9 @@ func TestBatchFails(t *testing.T) {
 			t.Errorf("a short write waited for its end: %d, %v", n, err)
 		}
 		synctest.Wait()
+		if !to.ended {
+			t.Error("who only reads waits for ever")
+		}
 		if _, err := b.Write([]byte("y")); err != to.fails {
 			t.Errorf("the next: %v", err)
 		}
