@@ -52,7 +52,7 @@ type cgroup struct {
 	mark int32 // of the watch
 
 	// Descriptors: of the directory, to start processes in it, and of two files, which are
-	// read often; those are -1 where they are not.
+	// read often; -1 where one can't be opened.
 	fd, procs, events int
 }
 
@@ -82,12 +82,9 @@ func (c *cgroups) make() (*cgroup, error) {
 		os.Remove(path)
 		return nil, err
 	}
-	g := &cgroup{of: c, path: path, fd: fd, procs: -1, events: -1}
-	if c.watch != nil {
-		g.procs, _ = unix.Openat(fd, "cgroup.procs", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		g.events, _ = unix.Openat(fd, "memory.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		g.mark = c.watch.add(path)
-	}
+	g := &cgroup{of: c, path: path, fd: fd, mark: c.watch.add(path)}
+	g.procs, _ = unix.Openat(fd, "cgroup.procs", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	g.events, _ = unix.Openat(fd, "memory.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	return g, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,17 +17,17 @@ import (
 const (
 	// lowNice leaves a tenth of a processor to what another one wants as well (sched(7)).
 	// With less, nothing would ever be made ahead on a host that is always busy.
-	lowNice = 10
+	lowNice = "10"
 	// usualNice is that of a new session's autogroup (sched(7)).
-	usualNice = 0
+	usualNice = "0"
 	// lowWeight is the same for a group, where 100 is usual (cgroup-v2.rst, cpu.weight).
-	lowWeight = 10
+	lowWeight = "10"
 )
 
 // rank is what a run whose machine nobody waits for has given up of a busy host's
-// processors.
+// processors; nil is nothing.
 type rank struct {
-	share *os.File // takes usual; nil: nothing was given up
+	share *os.File // takes usual
 	usual string
 }
 
@@ -39,41 +38,38 @@ type rank struct {
 // kernel without either has nothing that could be given back, and nothing is given up.
 func yield(dir paths.Run) (*rank, error) {
 	if group, err := os.ReadFile(dir.Group()); err == nil {
-		r, err := give(filepath.Join(string(group), "cpu.weight"), lowWeight)
+		weight := filepath.Join(string(group), "cpu.weight")
+		usual, err := os.ReadFile(weight)
+		if err == nil {
+			return give(weight, lowWeight, strings.TrimSpace(string(usual)))
+		}
 		if !errors.Is(err, os.ErrNotExist) {
-			return r, err
+			return nil, err
 		}
 	}
-	r, err := give("/proc/self/autogroup", lowNice)
+	r, err := give("/proc/self/autogroup", lowNice, usualNice)
 	if errors.Is(err, os.ErrNotExist) {
-		return &rank{}, nil
-	}
-	if r != nil {
-		r.usual = strconv.Itoa(usualNice) // what is read there is a sentence
+		return nil, nil
 	}
 	return r, err
 }
 
-// give writes a lower share and remembers the one before.
-func give(path string, low int) (*rank, error) {
-	usual, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
+// give writes a lower share.
+func give(path, low, usual string) (*rank, error) {
 	share, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := put(share, strconv.Itoa(low)); err != nil {
+	if err := put(share, low); err != nil {
 		share.Close()
 		return nil, err
 	}
-	return &rank{share: share, usual: strings.TrimSpace(string(usual))}, nil
+	return &rank{share: share, usual: usual}, nil
 }
 
 // restore takes back what was given up. It is for one caller, once.
 func (r *rank) restore() error {
-	if r == nil || r.share == nil {
+	if r == nil {
 		return nil
 	}
 	defer r.share.Close()
@@ -96,15 +92,18 @@ func put(share *os.File, value string) error {
 	}
 }
 
+// makerNice is lowNice for setpriority(2).
+const makerNice = 10
+
 // recede is yield for good. So the nice value is lowered as well (setpriority(2)), which
 // counts where nothing shares processors out among groups.
 func recede(dir paths.Run) error {
-	if err := unix.Setpriority(unix.PRIO_PGRP, 0, lowNice); err != nil {
+	if err := unix.Setpriority(unix.PRIO_PGRP, 0, makerNice); err != nil {
 		return fmt.Errorf("lower the priority: %w", err)
 	}
 	r, err := yield(dir)
-	if err == nil && r.share != nil {
-		err = r.share.Close()
+	if r != nil {
+		r.share.Close()
 	}
 	return err
 }

@@ -144,9 +144,10 @@ func (p process) groupDir() string {
 // share is what its part of a busy host's processors comes from: the weight of its group,
 // or the nice value of its session's autogroup; "" where the kernel has neither.
 func (p process) share() string {
-	weight, err := os.ReadFile(filepath.Join(p.groupDir(), "cpu.weight"))
-	if err == nil && p.groupDir() != "" {
-		return "weight " + strings.TrimSpace(string(weight))
+	if dir := p.groupDir(); dir != "" {
+		if weight, err := os.ReadFile(filepath.Join(dir, "cpu.weight")); err == nil {
+			return "weight " + strings.TrimSpace(string(weight))
+		}
 	}
 	said, _ := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", p.pid))
 	_, nice, _ := strings.Cut(strings.TrimSpace(string(said)), " ")
