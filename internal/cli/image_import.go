@@ -20,7 +20,7 @@ func (a *app) imageImport() *cobra.Command {
 	in, asJSON, quiet := client.ImportImage{}, false, false
 	cmd := &cobra.Command{Use: "import FILE|DIR|-", Short: "Make an image of an archive or a directory",
 		Long: "Make an image of an archive: what `docker save` writes, an OCI archive or layout, or the files of a root\n" +
-			"as a tar stream, as they are or compressed by gzip, zstd or bzip2; - is standard input. A directory is an\n" +
+			"as a tar stream, as they are or compressed by gzip, zstd, xz or bzip2; - is standard input. A directory is an\n" +
 			"OCI layout, or the root itself: what is yours in it becomes root's.",
 		Args: a.one("FILE, DIR or -"),
 		RunE: a.do(func(ctx context.Context, cmd *cobra.Command, args []string) error {

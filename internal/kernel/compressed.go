@@ -1,20 +1,18 @@
 package kernel
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 )
 
 // readModule gives a module's bytes, decompressed: guests load them without a
 // decompressor. Debian 12 ships plain files, later ones xz, others zstd.
-func readModule(ctx context.Context, path string) ([]byte, error) {
+func readModule(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a module: %w", err)
@@ -30,13 +28,11 @@ func readModule(ctx context.Context, path string) ([]byte, error) {
 		defer z.Close()
 		r = z
 	case strings.HasSuffix(path, ".xz"):
-		cmd := exec.CommandContext(ctx, "xz", "--decompress", "--stdout")
-		cmd.Stdin = f
-		out, err := cmd.Output()
+		x, err := xz.NewReader(f)
 		if err != nil {
-			return nil, fmt.Errorf("decompress %q with xz: %w", path, err)
+			return nil, fmt.Errorf("decompress %q: %w", path, err)
 		}
-		r = bytes.NewReader(out)
+		r = x
 	}
 	data, err := io.ReadAll(io.LimitReader(r, maxModule+1))
 	if err != nil {

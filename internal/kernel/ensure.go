@@ -113,7 +113,7 @@ func build(ctx context.Context, deb, arch, stage, dir string) error {
 
 // keep writes what a guest needs, and last the manifest.
 func keep(ctx context.Context, m *manifest, content unpacked, dir string) error {
-	r := &resolver{ctx: ctx, from: content, data: map[string][]byte{}}
+	r := &resolver{from: content, data: map[string][]byte{}}
 	base, err := r.order(features[Base], nil)
 	if err != nil {
 		return err

@@ -2,14 +2,12 @@ package kernel
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"slices"
 )
 
 // resolver finds the modules of a feature, dependencies first.
 type resolver struct {
-	ctx  context.Context
 	from unpacked
 	data map[string][]byte // module name → content, of those in use
 }
@@ -43,7 +41,7 @@ func (r *resolver) add(name string, base []string, out *[]string, depth int) err
 		return fmt.Errorf("the dependencies of module %s have no end", name)
 	}
 	if r.data[name] == nil {
-		data, err := readModule(r.ctx, path)
+		data, err := readModule(path)
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ func (a *archive) index() error {
 		}
 		if err != nil {
 			if n == 0 {
-				return refuse("it is no archive of a kind that is known: a tar stream, as it is or compressed by gzip, zstd or bzip2")
+				return refuse("it is no archive of a kind that is known: a tar stream, as it is or compressed by gzip, zstd, xz or bzip2")
 			}
 			return unreadable(err)
 		}

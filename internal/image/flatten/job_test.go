@@ -111,9 +111,10 @@ func TestRoots(t *testing.T) {
 	if blocks := debugfs(t, out, `du -k "$1"`); strings.HasPrefix(blocks, "1") && info.Size() > 1<<20 && len(strings.Fields(blocks)[0]) > 3 {
 		t.Errorf("zeros take room: %s of %d", blocks, info.Size())
 	}
-	b, _, err := imported(t, gzipped(low))
-	if err != nil || a.Digest != b.Digest {
-		t.Errorf("%s and, by gzip, %s: %v", a.Digest, b.Digest, err)
+	for name, pack := range map[string]func([]byte) []byte{"gzip": gzipped, "zstd": zstandard, "xz": xzipped} {
+		if b, _, err := imported(t, pack(low)); err != nil || a.Digest != b.Digest {
+			t.Errorf("%s and, by %s, %s: %v", a.Digest, name, b.Digest, err)
+		}
 	}
 	if res, _, err := imported(t, stream(t, entry{name: "manifest.json", body: "[]"}, entry{name: "index.json", body: "{}"})); err != nil || len(res.DiffIDs) != 1 {
 		t.Errorf("a root with files of such names: %+v, %v", res, err)
@@ -145,9 +146,6 @@ func TestArchivesRefused(t *testing.T) {
 		"text":                      {"no archive", []byte(strings.Repeat("hello ", 500)), ""},
 		"an empty tar":              {"is empty", stream(t), ""},
 		"cut between entries":       {"cut short", low[:len(low)-1024], ""},
-		"by xz":                     {"xz -d", []byte("\xfd7zXZ\x00\x00\x00"), ""},
-		"a broken gzip":             {"unpacked", []byte{0x1f, 0x8b, 9, 9, 9, 9, 9}, ""},
-		"a cut gzip":                {"can't be read", gzipped(low)[:60], ""},
 		"another platform":          {"not made for linux/amd64, but for linux/arm64", members(t, dockerFiles("linux/arm64", low)), fault.ImageMissing},
 		"a layout's other platform": {"not made for linux/amd64, but for linux/arm64", members(t, ociFiles("linux/arm64", low)), fault.ImageMissing},
 		"no config":                 {"is not in it", changed(docker(), func(m map[string][]byte) { delete(m, Digest(configOf("linux/amd64", low, up))[7:]+".json") }), ""},
@@ -176,6 +174,26 @@ func TestArchivesRefused(t *testing.T) {
 	for name, c := range hostile(t) {
 		if _, _, err := imported(t, c.data); !fault.Is(err, fault.ImageUnusable) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestPackingsRefused holds what is refused of compressed archives.
+func TestPackingsRefused(t *testing.T) {
+	low, _ := twoLayers(t)
+	for name, c := range map[string]struct {
+		why  string
+		data []byte
+	}{
+		"by lzma":             {"xz -d", []byte("\x5d\x00\x00\x00\x01")},
+		"a broken xz":         {"unpacked", []byte("\xfd7zXZ\x00\x00\x00")},
+		"an xz with a filter": {"xz -d", []byte("\xfd\x37\x7a\x58\x5a\x00\x00\x01\x69\x22\xde\x36\x02\x01\x04\x00\x21\x01\x16\x00\x0d\x86\x35\x1f\x01\x00\x05\x6d\x6f\x64\x75\x6c\x65\x00\x00\x00\x28\x26\x24\x0c\x00\x01\x1a\x06\xc5\xea\xc8\x79\x90\x42\x99\x0d\x01\x00\x00\x00\x00\x01\x59\x5a")},
+		"a cut xz":            {"can't be read", xzipped(low)[:60]},
+		"a broken gzip":       {"unpacked", []byte{0x1f, 0x8b, 9, 9, 9, 9, 9}},
+		"a cut gzip":          {"can't be read", gzipped(low)[:60]},
+	} {
+		if _, _, err := imported(t, c.data); !fault.Is(err, fault.ImageUnusable) || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: %v, want %q", name, err, c.why)
 		}
 	}
 }
@@ -232,7 +250,7 @@ func TestSparse(t *testing.T) {
 
 // TestBomb holds that unpacking ends.
 func TestBomb(t *testing.T) {
-	for name, pack := range map[string]func([]byte) []byte{"gzip": gzipped, "zstd": zstandard, "none": func(b []byte) []byte { return b }} {
+	for name, pack := range map[string]func([]byte) []byte{"gzip": gzipped, "zstd": zstandard, "xz": xzipped, "none": func(b []byte) []byte { return b }} {
 		data := pack(make([]byte, 1<<20))
 		for limit, fine := range map[int64]bool{1 << 20: true, 1<<20 - 1: false, 0: false} {
 			in, _, err := unpack(bytes.NewReader(data), limit)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 )
 
 // entry is one of a stream: a name that ends in a slash is a directory, one with a link
@@ -77,6 +78,14 @@ func gzipped(data []byte) []byte {
 func zstandard(data []byte) []byte {
 	w, _ := zstd.NewWriter(nil)
 	return w.EncodeAll(data, nil)
+}
+
+func xzipped(data []byte) []byte {
+	var out bytes.Buffer
+	w, _ := xz.NewWriter(&out)
+	w.Write(data)
+	w.Close()
+	return out.Bytes()
 }
 
 // members writes an archive of whole files, in the order of their names.

@@ -6,8 +6,10 @@ import (
 	"compress/bzip2"
 	"compress/gzip"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 )
 
 // packings are the compressions that are known, by how a stream of each begins.
@@ -17,6 +19,7 @@ var packings = []struct {
 }{
 	{[]byte{0x1f, 0x8b}, func(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }},
 	{[]byte{0x28, 0xb5, 0x2f, 0xfd}, openZstd},
+	{[]byte{0xfd, '7', 'z', 'X', 'Z', 0}, openXz},
 	{[]byte("BZh"), func(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(bzip2.NewReader(r)), nil }},
 }
 
@@ -28,14 +31,25 @@ func openZstd(r io.Reader) (io.ReadCloser, error) {
 	return d.IOReadCloser(), nil
 }
 
-// refused are compressions that are not taken, and the command that undoes them.
-var refused = []struct {
-	magic []byte
-	say   string
-}{
-	{[]byte{0xfd, '7', 'z', 'X', 'Z', 0}, "it is compressed by xz: unpack it with xz -d"},
-	{[]byte{0x5d, 0, 0}, "it is compressed by lzma: unpack it with xz -d"},
+// openXz bounds no window, which a stream asks for in each of its blocks: MaxMemory does.
+func openXz(r io.Reader) (io.ReadCloser, error) {
+	d, err := xz.NewReader(r)
+	return io.NopCloser(unfiltered{d}), err
 }
+
+// unfiltered says of a stream with filters for programs, which the library does not undo, what does.
+type unfiltered struct{ io.Reader }
+
+func (u unfiltered) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	if err != nil && strings.HasPrefix(err.Error(), "xz: unsupported") {
+		err = refuse("it is compressed by xz with a filter: unpack it with xz -d")
+	}
+	return n, err
+}
+
+// lzma is how streams begin that xz(1) wrote long ago, and still does when asked.
+var lzma = []byte{0x5d, 0, 0}
 
 // unpack gives the bytes of a stream that may be compressed, at most limit of them.
 func unpack(r io.Reader, limit int64) (stream io.ReadCloser, packed bool, err error) {
@@ -44,10 +58,8 @@ func unpack(r io.Reader, limit int64) (stream io.ReadCloser, packed bool, err er
 	if err != nil && err != io.EOF {
 		return nil, false, err
 	}
-	for _, p := range refused {
-		if bytes.HasPrefix(head, p.magic) {
-			return nil, false, refuse("%s", p.say)
-		}
+	if bytes.HasPrefix(head, lzma) {
+		return nil, false, refuse("it is compressed by lzma: unpack it with xz -d")
 	}
 	for _, p := range packings {
 		if bytes.HasPrefix(head, p.magic) {
