@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -90,7 +91,7 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 	c := a.choice()
 	var checks []client.Check
 	for _, v := range c.verdicts {
-		checks = append(checks, checkBackend(v, cfg.Backend, c.kvm, filters(v)))
+		checks = append(checks, checkBackend(v, cfg.Backend, c.kvm, remarkOn(v, c.kvm)))
 	}
 	if c.err != nil {
 		checks = append(checks, client.Check{Name: "backend", Status: fail, Detail: fault.As(c.err).Why, Fix: all.Install(runtime.GOARCH)})
@@ -99,16 +100,14 @@ func checkBackends(a *assets, cfg config.Config) []client.Check {
 }
 
 // checkBackend judges one backend. QEMU runs everywhere, so that its absence is a
-// warning; the others' is none, unless they are wanted. kvm is whether that is usable,
-// unfiltered what filters says of a usable backend.
-func checkBackend(v all.Verdict, wanted string, kvm bool, unfiltered string) client.Check {
+// warning; the others' is none, unless they are wanted. kvm is whether that is usable.
+func checkBackend(v all.Verdict, wanted string, kvm bool, r remark) client.Check {
 	check := client.Check{Name: "backend " + v.Name, Status: ok, Detail: v.Reason, Fix: mend(v, wanted, kvm)}
 	switch {
 	case v.Usable:
 		check.Detail = or(v.Build, v.Name) + ": " + v.Reason
-		if unfiltered != "" {
-			check.Status, check.Fix = warn, installFirecracker
-			check.Detail += "; " + unfiltered
+		if r.text != "" {
+			check.Status, check.Detail, check.Fix = r.status, check.Detail+"; "+r.text, r.fix
 		}
 		return check
 	case wanted == v.Name:
@@ -118,6 +117,37 @@ func checkBackend(v all.Verdict, wanted string, kvm bool, unfiltered string) cli
 	}
 	check.Detail = "not used: " + v.Reason
 	return check
+}
+
+// remark is what another build of a usable backend would be better at; the zero value is
+// none.
+type remark struct{ status, text, fix string }
+
+func remarkOn(v all.Verdict, kvm bool) remark {
+	if !v.Usable {
+		return remark{}
+	}
+	switch v.Name {
+	case firecracker:
+		return filters()
+	case qemu:
+		return age(kvm)
+	}
+	return remark{}
+}
+
+// age looks whether a newer QEMU would be quicker: not with KVM, where it translates nothing.
+func age(kvm bool) remark {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	if old, err := all.Retranslates(ctx, qemu, runtime.GOARCH); kvm || !old || err != nil {
+		return remark{}
+	}
+	r := remark{status: ok, text: "from QEMU 9 on a program starts in a third of the time without KVM"}
+	if release, _ := os.ReadFile("/etc/os-release"); bytes.Contains(release, []byte("VERSION_CODENAME=bookworm\n")) {
+		r.fix = strings.Replace(all.Install(runtime.GOARCH), "install", "install -t bookworm-backports", 1)
+	}
+	return r
 }
 
 // The backends, as they name themselves.
@@ -150,18 +180,15 @@ func mend(v all.Verdict, wanted string, kvm bool) string {
 	return ""
 }
 
-// filters says what is wrong with a usable backend's own filters of system calls, or "".
-func filters(v all.Verdict) string {
-	if !v.Usable {
-		return ""
-	}
-	switch unfiltered, err := all.Unfiltered(v.Name); {
+// filters says what is wrong with Firecracker's own filters of system calls.
+func filters() remark {
+	switch unfiltered, err := all.Unfiltered(firecracker); {
 	case err != nil:
-		return "whether it filters its system calls is not known: " + err.Error()
+		return remark{warn, "whether it filters its system calls is not known: " + err.Error(), installFirecracker}
 	case unfiltered:
-		return "this build has no filter of system calls of its own, only Aegis's"
+		return remark{warn, "this build has no filter of system calls of its own, only Aegis's", installFirecracker}
 	}
-	return ""
+	return remark{}
 }
 
 func checkPrograms() client.Check {

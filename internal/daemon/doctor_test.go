@@ -24,26 +24,27 @@ func TestBackendsAreJudged(t *testing.T) {
 		install = ""
 	}
 	for _, c := range []struct {
-		v          all.Verdict
-		wanted     string
-		kvm        bool
-		unfiltered string
-		want       client.Check
+		v      all.Verdict
+		wanted string
+		kvm    bool
+		r      remark
+		want   client.Check
 	}{
-		{all.Verdict{Name: "qemu", Usable: true, Reason: "the first"}, "", false, "", client.Check{Status: ok, Detail: "qemu: the first"}},
-		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "", false, "", client.Check{Status: warn, Detail: "not used: it is not there", Fix: debian}},
-		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "qemu", false, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: debian}},
-		{lacks, "", true, "", client.Check{Status: ok, Detail: "not used: it is not there", Fix: install}},
-		{lacks, "firecracker", true, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: or(install, "export AEGIS_BACKEND=qemu")}},
-		{lacks, "", false, "", client.Check{Status: ok, Detail: "not used: it is not there"}},
-		{lacks, "firecracker", false, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: "export AEGIS_BACKEND=qemu"}},
-		{all.Verdict{Name: "libkrun", Reason: "it is not there"}, "", true, "", client.Check{Status: ok, Detail: "not used: it is not there"}},
-		{all.Verdict{Name: "libkrun", Reason: "it is not there"}, "libkrun", true, "", client.Check{Status: fail, Detail: "not used: it is not there", Fix: fixLibkrun}},
-		{usable, "", true, "", client.Check{Status: ok, Detail: "firecracker-1.16.1: the first"}},
-		{usable, "", true, "it has no filters", client.Check{Status: warn, Detail: "firecracker-1.16.1: the first; it has no filters", Fix: installFirecracker}},
+		{all.Verdict{Name: "qemu", Usable: true, Reason: "the first"}, "", false, remark{}, client.Check{Status: ok, Detail: "qemu: the first"}},
+		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "", false, remark{}, client.Check{Status: warn, Detail: "not used: it is not there", Fix: debian}},
+		{all.Verdict{Name: "qemu", Reason: "it is not there"}, "qemu", false, remark{}, client.Check{Status: fail, Detail: "not used: it is not there", Fix: debian}},
+		{all.Verdict{Name: "qemu", Usable: true, Reason: "the first"}, "", false, remark{ok, "it is old", "renew it"}, client.Check{Status: ok, Detail: "qemu: the first; it is old", Fix: "renew it"}},
+		{lacks, "", true, remark{}, client.Check{Status: ok, Detail: "not used: it is not there", Fix: install}},
+		{lacks, "firecracker", true, remark{}, client.Check{Status: fail, Detail: "not used: it is not there", Fix: or(install, "export AEGIS_BACKEND=qemu")}},
+		{lacks, "", false, remark{}, client.Check{Status: ok, Detail: "not used: it is not there"}},
+		{lacks, "firecracker", false, remark{}, client.Check{Status: fail, Detail: "not used: it is not there", Fix: "export AEGIS_BACKEND=qemu"}},
+		{all.Verdict{Name: "libkrun", Reason: "it is not there"}, "", true, remark{}, client.Check{Status: ok, Detail: "not used: it is not there"}},
+		{all.Verdict{Name: "libkrun", Reason: "it is not there"}, "libkrun", true, remark{}, client.Check{Status: fail, Detail: "not used: it is not there", Fix: fixLibkrun}},
+		{usable, "", true, remark{}, client.Check{Status: ok, Detail: "firecracker-1.16.1: the first"}},
+		{usable, "", true, remark{warn, "it has no filters", installFirecracker}, client.Check{Status: warn, Detail: "firecracker-1.16.1: the first; it has no filters", Fix: installFirecracker}},
 	} {
 		c.want.Name = "backend " + c.v.Name
-		if check := checkBackend(c.v, c.wanted, c.kvm, c.unfiltered); check != c.want {
+		if check := checkBackend(c.v, c.wanted, c.kvm, c.r); check != c.want {
 			t.Errorf("%+v, wanted %q: %+v, want %+v", c.v, c.wanted, check, c.want)
 		}
 	}

@@ -120,6 +120,15 @@ func Unfiltered(backend string) (bool, error) {
 	return firecracker.Unfiltered()
 }
 
+// Retranslates says whether the monitor of a backend would be quicker in a newer version,
+// where guests are emulated.
+func Retranslates(ctx context.Context, backend, arch string) (bool, error) {
+	if backend != "qemu" {
+		return false, nil
+	}
+	return qemu.Retranslates(ctx, arch)
+}
+
 // probeTime bounds the probe of one backend.
 const probeTime = 15 * time.Second
 

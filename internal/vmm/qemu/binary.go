@@ -75,3 +75,15 @@ func parseVersion(out []byte) (int, error) {
 	}
 	return major, nil
 }
+
+// Retranslates reports whether the emulator of an architecture translates the code of each
+// program anew at every start: those before 9.0 do, where programs start at random
+// addresses (docs/performance.md, exec).
+func Retranslates(ctx context.Context, arch string) (bool, error) {
+	bin, err := find(arch)
+	if err != nil {
+		return false, err
+	}
+	major, err := bin.version(ctx)
+	return err == nil && major < 9, err
+}
