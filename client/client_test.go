@@ -129,13 +129,13 @@ func TestSetup(t *testing.T) {
 	f := &apitest.Fake{Unready: true, Steps: []client.Progress{{Step: "kernel"}, {Step: "image", Done: 1, Total: 2}}}
 	c := dial(t, f)
 	var steps []string
-	if err := c.Setup(t.Context(), "", func(p client.Progress) { steps = append(steps, p.Step) }); err != nil || !slices.Equal(steps, []string{"kernel", "image"}) {
+	if err := c.Setup(t.Context(), client.SetupFor{}, func(p client.Progress) { steps = append(steps, p.Step) }); err != nil || !slices.Equal(steps, []string{"kernel", "image"}) {
 		t.Errorf("%q, %v", steps, err)
 	}
 	f.SetupErr = fault.New(fault.NoSpace, "", "make the image", "the disk is full")
-	wantFault(t, c.Setup(t.Context(), "", func(client.Progress) {}), fault.NoSpace, "make the image: the disk is full")
+	wantFault(t, c.Setup(t.Context(), client.SetupFor{}, func(client.Progress) {}), fault.NoSpace, "make the image: the disk is full")
 	f.Steps = nil
-	wantFault(t, c.Setup(t.Context(), "", func(client.Progress) {}), fault.NoSpace, "make the image: the disk is full")
+	wantFault(t, c.Setup(t.Context(), client.SetupFor{}, func(client.Progress) {}), fault.NoSpace, "make the image: the disk is full")
 }
 
 func TestLogs(t *testing.T) {

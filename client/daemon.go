@@ -38,14 +38,28 @@ func (c *Client) Down(ctx context.Context) error {
 	return c.call(ctx, "stop the daemon", http.MethodPost, "/down", nil, nil)
 }
 
-// Setup makes what a first start of an instance of that platform needs ("" is the host's)
-// and is missing. progress is called for each step, from one goroutine, before Setup
-// returns.
-func (c *Client) Setup(ctx context.Context, platform string, progress func(Progress)) error {
+// DefaultImage names Aegis's own image.
+const DefaultImage = "default"
+
+// SetupFor says for which instances a set-up is.
+type SetupFor struct {
+	Platform string // "" is the host's
+	Image    string // that they are made from, which PullImage or ImportImage brings; "" is the configured one, which Setup makes or brings, as it makes DefaultImage
+}
+
+// Setup makes what a first start of an instance needs and is missing. progress is called
+// for each step, from one goroutine, before Setup returns.
+func (c *Client) Setup(ctx context.Context, instances SetupFor, progress func(Progress)) error {
 	const what = "set up"
+	query := url.Values{}
+	for key, value := range map[string]string{"platform": instances.Platform, "image": instances.Image} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
 	path := "/setup"
-	if platform != "" {
-		path += "?" + url.Values{"platform": {platform}}.Encode()
+	if len(query) > 0 {
+		path += "?" + query.Encode()
 	}
 	resp, err := c.request(ctx, what, http.MethodPost, path, nil, nil)
 	if err != nil {

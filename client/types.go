@@ -161,6 +161,7 @@ type Status struct {
 	PoolSize    int            `json:"pool_size" doc:"how many are wanted"`
 	Ready       bool           `json:"ready" doc:"kernel and default image are there"`
 	Platforms   []string       `json:"platforms" doc:"those whose kernel and default image are there"`
+	Kernels     []string       `json:"kernels" doc:"platforms whose kernel is there: what instances of an image that is there need"`
 	Warnings    []string       `json:"warnings"`
 }
 

@@ -28,11 +28,12 @@ func (s *server) daemon() {
 // setUpFor says for which instances.
 type setUpFor struct {
 	Platform string `query:"platform" maxLength:"60" doc:"of the instances to come, like linux/amd64; empty: this machine's"`
+	Image    string `query:"image" maxLength:"512" doc:"of the instances to come, which is made here if it is the default one; empty: the configured one, which is made or pulled"`
 }
 
 // setup streams the steps.
 func (s *server) setup(w http.ResponseWriter, r *http.Request, in *setUpFor) error {
-	return s.progress(w, "set-up", func(send func(client.Progress)) error { return s.Daemon.Setup(r.Context(), in.Platform, send) })
+	return s.progress(w, "set-up", func(send func(client.Progress)) error { return s.Daemon.Setup(r.Context(), client.SetupFor(*in), send) })
 }
 
 // progress streams what an act reports. A failure before the first line is an ordinary

@@ -109,7 +109,7 @@ type Daemon interface {
 	Status(ctx context.Context) (client.Status, error)
 	// Setup makes what instances of a platform need ("" is the host's). It calls progress
 	// from one goroutine at a time, before it returns.
-	Setup(ctx context.Context, platform string, progress func(client.Progress)) error
+	Setup(ctx context.Context, instances client.SetupFor, progress func(client.Progress)) error
 	// DiskUse measures every file of the home and its cache.
 	DiskUse(ctx context.Context) (client.DiskUse, error)
 	// Prune removes what nothing needs; from a cache outside of the home only with all.

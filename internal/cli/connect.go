@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"aegis/client"
 	"aegis/internal/fault"
+	"aegis/internal/instance"
 	"aegis/internal/paths"
 )
 
@@ -30,24 +32,32 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	return c, start(ctx)
 }
 
-// ready makes sure that a start has what it needs, and sets up if not, unless pull forbids that.
-func (a *app) ready(ctx context.Context, c *client.Client, platform, pull string) error {
+// ready makes sure that a start has what it needs beside an image that is named for it, and
+// sets up if not, unless pull forbids that.
+func (a *app) ready(ctx context.Context, c *client.Client, instances client.SetupFor, pull string) error {
 	s, err := c.Status(ctx)
-	if err != nil || platform == "" && s.Ready || slices.Contains(s.Platforms, platform) {
+	if err != nil {
 		return err
 	}
-	a.platform = platform
-	if pull == pullNever {
-		return fault.New(fault.AssetMissing, "", "look for what a start needs", "kernel or default image is missing, and --pull is never")
+	platform, there, lack := cmp.Or(instances.Platform, instance.Host), s.Platforms, "kernel or default image is missing"
+	if instances.Image != "" && instances.Image != client.DefaultImage {
+		there, lack = s.Kernels, "the kernel is missing"
 	}
-	return a.setUp(ctx, c, platform)
+	if slices.Contains(there, platform) {
+		return nil
+	}
+	a.platform = instances.Platform
+	if pull == pullNever {
+		return fault.New(fault.AssetMissing, "", "look for what a start needs", "%s, and --pull is never", lack)
+	}
+	return a.setUp(ctx, c, instances)
 }
 
-// setUp makes what instances of a platform lack.
-func (a *app) setUp(ctx context.Context, c *client.Client, platform string) error {
+// setUp makes what instances lack.
+func (a *app) setUp(ctx context.Context, c *client.Client, instances client.SetupFor) error {
 	a.settingUp = true
 	tell, end := a.steps()
-	err := c.Setup(ctx, platform, tell)
+	err := c.Setup(ctx, instances, tell)
 	end()
 	a.settingUp = err != nil
 	return err
@@ -60,7 +70,7 @@ func (a *app) connectReady(ctx context.Context, image, platform, pull string) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := a.ready(ctx, c, platform, pull); err != nil {
+	if err := a.ready(ctx, c, client.SetupFor{Platform: platform, Image: image}, pull); err != nil {
 		return nil, err
 	}
 	if pull == pullNever || image == "" && pull == pullMissing {

@@ -162,7 +162,7 @@ func stall(ts *testscript.TestScript, _ bool, args []string) {
 
 func unready(ts *testscript.TestScript, _ bool, _ []string) {
 	s := sceneOf(ts)
-	s.Unready = true
+	s.Unready, s.Kernel = true, false
 	s.Steps = []client.Progress{{Step: "kernel", Message: "unpacking"}, {Step: "image", Message: "building", Done: 1, Total: 4}}
 }
 

@@ -24,7 +24,7 @@ func (a *app) setupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.setUp(ctx, c, platform); err != nil {
+			if err := a.setUp(ctx, c, client.SetupFor{Platform: platform}); err != nil {
 				return err
 			}
 			a.note("ready")

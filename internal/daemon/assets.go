@@ -214,11 +214,11 @@ func (a *assets) ready() error {
 // report is told what set-up is doing. done and total are bytes; total may be 0.
 type report func(step, message string, done, total int64)
 
-// setup makes what guests of a platform lack ("" is the host's); what is there it checks.
-// One at a time.
-func (a *assets) setup(ctx context.Context, platform string, tell report) error {
+// setup makes what instances lack; what is there it checks. One at a time.
+func (a *assets) setup(ctx context.Context, instances client.SetupFor, tell report) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	platform := instances.Platform
 	if err := a.usable(platform); err != nil {
 		return err
 	}
@@ -230,21 +230,33 @@ func (a *assets) setup(ctx context.Context, platform string, tell report) error 
 	if _, err := a.initramfs(ctx, k); err != nil {
 		return err
 	}
-	img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), platform, tell)
-	if err != nil {
+	if err := a.image(ctx, instances, tell); err != nil {
 		return err
-	}
-	tell("image", "the default image, "+config.HumanSize(img.Size), img.Size, img.Size)
-	if name := a.config.Image; name != "" && name != image.DefaultName {
-		if _, err := a.pull(ctx, client.PullImage{}, func(msg string, done, total int64) { tell(imageStep, name+", "+msg, done, total) }); err != nil {
-			return err
-		}
-		tell(imageStep, name, 0, 0)
 	}
 	if _, err := image.Blank(ctx, a.home.Blank(), a.config.Disk); err != nil {
 		return err
 	}
 	tell("disk", "a blank disk of "+config.HumanSize(a.config.Disk), 0, 0)
+	return nil
+}
+
+// image makes or brings the one of instances that name none, and makes Aegis's own where it
+// is named; any other one that is named is its user's to bring.
+func (a *assets) image(ctx context.Context, instances client.SetupFor, tell report) error {
+	switch name := cmp.Or(instances.Image, a.config.Image, image.DefaultName); {
+	case name == image.DefaultName:
+		img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), instances.Platform, tell)
+		if err != nil {
+			return err
+		}
+		tell(imageStep, "the default image, "+config.HumanSize(img.Size), img.Size, img.Size)
+	case instances.Image == "":
+		_, err := a.pull(ctx, client.PullImage{Platform: instances.Platform}, func(msg string, done, total int64) { tell(imageStep, name+", "+msg, done, total) })
+		if err != nil {
+			return err
+		}
+		tell(imageStep, name, 0, 0)
+	}
 	return nil
 }
 
@@ -264,7 +276,17 @@ func (a *assets) foreign(ctx context.Context) (out []string) {
 		if platform == instance.Host {
 			continue
 		}
-		if _, err := a.Files(ctx, engine.Backend{Arch: instance.Arch(platform)}, image.DefaultName); err == nil {
+		if _, err := a.Files(ctx, engine.Backend{Arch: instance.Arch(platform)}, a.config.Image); err == nil {
+			out = append(out, platform)
+		}
+	}
+	return out
+}
+
+// kernels are the platforms of which instances of any image that is there could be started.
+func (a *assets) kernels(ctx context.Context) (out []string) {
+	for _, platform := range instance.Platforms {
+		if a.bootFiles(ctx, engine.Backend{Arch: instance.Arch(platform)}, &engine.Files{}) == nil {
 			out = append(out, platform)
 		}
 	}

@@ -2,8 +2,12 @@ package daemon
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"aegis/client"
+	"aegis/internal/config"
+	"aegis/internal/paths"
 	"aegis/internal/vmm/fake"
 )
 
@@ -29,5 +33,22 @@ func TestChoiceIsKeptOnceItIsGood(t *testing.T) {
 	}
 	if asked != 3 {
 		t.Errorf("it asked %d times", asked)
+	}
+}
+
+// TestImageOfASetup holds that a set-up makes Aegis's own image only for who uses it, and brings the
+// configured one only for who names none.
+func TestImageOfASetup(t *testing.T) {
+	t.Setenv("PATH", "") // nothing can be made, and nothing answers at that port
+	dir := t.TempDir()
+	for _, c := range []struct{ configured, named, fails string }{
+		{"", "", "mmdebstrap"}, {"", "default", "mmdebstrap"}, {"", "web:1", ""},
+		{"127.0.0.1:1/web", "", "127.0.0.1:1"}, {"127.0.0.1:1/web", "default", "mmdebstrap"}, {"127.0.0.1:1/web", "web:1", ""},
+	} {
+		a := newAssets(paths.Home{Dir: dir, Cache: dir}, config.Config{Image: c.configured}, newLog(t.Output()))
+		err := a.image(t.Context(), client.SetupFor{Image: c.named}, func(string, string, int64, int64) {})
+		if (err != nil) != (c.fails != "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			t.Errorf("%q configured, %q named: %v, want %q", c.configured, c.named, err, c.fails)
+		}
 	}
 }

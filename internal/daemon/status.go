@@ -31,7 +31,7 @@ func (d *daemon) Config() []client.Setting {
 // Status describes the daemon and what it would start VMs with.
 func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	s := client.Status{Version: version.Version, PID: os.Getpid(), StartedAt: d.started, Home: d.home.Dir, Cache: d.home.Cache,
-		Socket: d.home.Socket(), FrontDoor: d.door, Listen: d.tcp, Warnings: append([]string{}, d.warn...), Platforms: []string{}, Instances: map[string]int{}}
+		Socket: d.home.Socket(), FrontDoor: d.door, Listen: d.tcp, Warnings: append([]string{}, d.warn...), Platforms: []string{}, Kernels: []string{}, Instances: map[string]int{}}
 	for _, state := range instance.States() {
 		s.Instances[string(state)] = 0
 	}
@@ -64,19 +64,20 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 		s.Ready, s.Platforms = true, []string{instance.Host}
 	}
 	s.Platforms = append(s.Platforms, d.assets.foreign(ctx)...)
+	s.Kernels = append(s.Kernels, d.assets.kernels(ctx)...)
 	if dir, moved := d.home.SocketsMoved(); moved {
 		s.Warnings = append(s.Warnings, "the path of the home is too long for sockets: they are in "+dir)
 	}
 	return s, nil
 }
 
-// Setup makes what a first start of an instance of that platform needs.
-func (d *daemon) Setup(ctx context.Context, platform string, progress func(client.Progress)) error {
-	platform, err := instance.ParsePlatform(platform)
-	if err != nil {
+// Setup makes what a first start of an instance needs.
+func (d *daemon) Setup(ctx context.Context, instances client.SetupFor, progress func(client.Progress)) error {
+	var err error
+	if instances.Platform, err = instance.ParsePlatform(instances.Platform); err != nil {
 		return err
 	}
-	return d.assets.setup(ctx, platform, func(step, message string, done, total int64) {
+	return d.assets.setup(ctx, instances, func(step, message string, done, total int64) {
 		progress(client.Progress{Step: step, Message: message, Done: done, Total: total})
 	})
 }

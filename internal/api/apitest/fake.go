@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ type Fake struct {
 	Ends bool
 	// Unready makes Status say so, until Setup.
 	Unready bool
+	// Kernel makes Status say that the kernel is there, although Unready.
+	Kernel bool
 	// Steps are what Setup reports before it ends with SetupErr.
 	Steps    []client.Progress
 	SetupErr error
@@ -157,20 +160,23 @@ func (d *daemon) Status(context.Context) (client.Status, error) {
 		Socket: "/home/u/.aegis/aegisd.sock", FrontDoor: "http://127.0.0.1:8099", Backend: "qemu", Accelerator: "tcg",
 		Backends: []client.Backend{{Name: "qemu", Usable: true, Build: "qemu-7", Reason: "the first that works here"},
 			{Name: "firecracker", Reason: "firecracker is not on PATH", Fix: "sudo install firecracker /usr/local/bin"}},
-		Isolation: "emulated", Confinement: "full", Limits: []string{"memory", "pids", "cpu"}, Instances: states, Ready: !f.Unready, Platforms: platforms(f.Unready), Warnings: []string{"no hardware virtualization"},
+		Isolation: "emulated", Confinement: "full", Limits: []string{"memory", "pids", "cpu"}, Instances: states, Ready: !f.Unready, Platforms: platforms(f.Unready), Kernels: platforms(f.Unready && !f.Kernel), Warnings: []string{"no hardware virtualization"},
 	}, nil
 }
 
-func (d *daemon) Setup(_ context.Context, platform string, progress func(client.Progress)) error {
+func (d *daemon) Setup(_ context.Context, instances client.SetupFor, progress func(client.Progress)) error {
 	f := (*Fake)(d)
-	if err := f.enter("Setup", platform); err != nil {
+	if err := f.enter("Setup", strings.TrimSpace(instances.Platform+" "+instances.Image)); err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
 	for _, p := range f.Steps {
 		progress(p)
 	}
-	f.Unready = f.SetupErr != nil
+	if instances.Image == "" || instances.Image == client.DefaultImage {
+		f.Unready = f.SetupErr != nil
+	}
+	f.Kernel = f.SetupErr == nil
 	return f.SetupErr
 }
 
