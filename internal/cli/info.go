@@ -105,7 +105,7 @@ func resourceRows(i client.Instance) [][]string {
 		{"restart", i.Restart},
 	}
 	if i.CPUUsed != "" {
-		rows = append(rows, []string{"cpu used", i.CPUUsed})
+		rows = append(rows, []string{"cpu used", cpuTime(i.CPUUsed)})
 	}
 	if n := i.NetUsed; n != nil {
 		rows = append(rows, []string{"net used", fmt.Sprintf("%s in, %s out, %d DNS questions, %d denied", config.HumanSize(int64(n.Received)), config.HumanSize(int64(n.Sent)), n.Queries, n.Denied)})

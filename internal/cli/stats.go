@@ -146,10 +146,19 @@ func compare(before, after []client.Instance, took time.Duration) []usage {
 func (a *app) printUsage(all []usage) error {
 	var rows [][]string
 	for _, u := range all {
-		rows = append(rows, []string{u.Name, u.State, fmt.Sprintf("%.1f%%", u.CPU), u.CPUUsed,
+		rows = append(rows, []string{u.Name, u.State, fmt.Sprintf("%.1f%%", u.CPU), cpuTime(u.CPUUsed),
 			config.HumanSize(u.MemoryUsed) + " of " + config.HumanSize(u.Memory), config.HumanSize(u.DiskUsed) + " of " + config.HumanSize(u.Disk), carried(u.Net), denied(u.Net)})
 	}
 	return a.table([]string{"NAME", "STATE", "CPU", "CPU TIME", "MEMORY", "DISK", "NET IN / OUT", "DENIED"}, rows)
+}
+
+// cpuTime is processor time for people, who want no nanoseconds.
+func cpuTime(text string) string {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return text
+	}
+	return d.Round(10 * time.Millisecond).String()
 }
 
 // carried is what came to a guest and what it sent.

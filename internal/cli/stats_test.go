@@ -21,3 +21,11 @@ func TestCompare(t *testing.T) {
 		t.Errorf("%d of %d", len(got), len(want))
 	}
 }
+
+func TestCPUTime(t *testing.T) {
+	for text, want := range map[string]string{"7.290069719s": "7.29s", "1h0m0.004s": "1h0m0s", "0s": "0s", "-": "-"} {
+		if got := cpuTime(text); got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+	}
+}
