@@ -22,6 +22,9 @@ func (a *app) hint(f *fault.Error) string {
 	case fault.ImageMissing, fault.ImageUnusable, fault.ImageInUse, fault.Registry:
 		return a.hintImage(f)
 	case fault.Usage, fault.Invalid:
+		if a.meant != "" {
+			return a.meant
+		}
 		return strings.Join(strings.Fields("aegis "+a.verb+" --help"), " ")
 	case fault.NotFound, fault.Ambiguous:
 		return "aegis ps"

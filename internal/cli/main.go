@@ -23,6 +23,7 @@ type app struct {
 	noAutostart bool
 	verb        string // path of the command that runs, like "instance start"
 	begun       bool   // the command line was right
+	meant       string // the command line that a wrong one stood for, if that is known
 	settingUp   bool   // setup was tried, so that it is no advice
 	platform    string // what setup is for; empty: the host's
 	copying     place  // what cp copies to or from

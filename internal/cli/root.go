@@ -23,7 +23,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return a.usage(cmd, "%w", err) })
+	root.SetFlagErrorFunc(a.badFlag)
 	root.PersistentFlags().BoolVar(&a.noAutostart, "no-autostart", false, "fail instead of starting the daemon")
 	root.AddCommand(a.setupCommand(), a.up(), a.down(), a.status(), a.doctor(), a.config(), a.version(),
 		a.run(), a.exec(), a.shell(), a.cp(), a.logs(), a.events(), a.stats(), a.ps(),
@@ -43,6 +43,7 @@ func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{Use: "help [COMMAND]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
 		found, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
+			a.meant = meant(root, []string{args[0], "--help"})
 			return a.usage(cmd, "there is no command %q", strings.Join(args, " "))
 		}
 		return found.Help()
@@ -99,9 +100,18 @@ func (a *app) usage(cmd *cobra.Command, why string, args ...any) error {
 	return fault.New(fault.Usage, "", what, why, args...)
 }
 
+// badFlag is the refusal of a flag; of a command that is none, that comes first.
+func (a *app) badFlag(cmd *cobra.Command, err error) error {
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+		return a.noSuchCommand(cmd, append(args, "--help"))
+	}
+	return a.usage(cmd, "%w", err)
+}
+
 func (a *app) noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	a.meant = meant(cmd, args)
 	return a.usage(cmd, "there is no command %q", args[0])
 }

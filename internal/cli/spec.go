@@ -28,7 +28,7 @@ func (s *spec) bind(cmd *cobra.Command) {
 	f.StringVar(&s.Platform, "platform", "", "`OS/ARCH` of its programs: linux/amd64 or linux/arm64; default: this machine's. Another is emulated")
 	f.StringVar(&s.pull, "pull", pullMissing, "`WHEN` to fetch its image: always, missing or never")
 	f.StringVar(&s.workspace, "workspace", "", "`PATH|NAME[:ro]` to mount at /workspace: ./dir, /dir, or a named one")
-	f.StringArrayVar(&s.Expose, "expose", nil, "`[[IP:]HOST:]GUEST[/http|/tcp]` to reach from the host (many)")
+	f.StringArrayVarP(&s.Expose, "expose", "p", nil, "`[[IP:]HOST:]GUEST[/http|/tcp]` to reach from the host (many)")
 	f.StringArrayVar(&s.Secrets, "secret", nil, "`NAME` of a stored secret for its environment, '*' for all (many)")
 	f.StringArrayVarP(&s.env, "env", "e", nil, "`K=V`, or K to take this environment's value (many)")
 	f.StringArrayVar(&s.envFiles, "env-file", nil, "`FILE` of such lines (many)")
