@@ -250,8 +250,8 @@ type Denial struct {
 
 // NetUse is what the network of a life has carried, and what it has not.
 type NetUse struct {
-	Sent     uint64 `json:"sent" doc:"bytes from the guest, payload of TCP and UDP"`
-	Received uint64 `json:"received" doc:"bytes to the guest, payload of TCP and UDP"`
+	Sent     uint64 `json:"sent" doc:"bytes from the guest, payload of TCP and UDP, exposed ports included"`
+	Received uint64 `json:"received" doc:"bytes to the guest, payload of TCP and UDP, exposed ports included"`
 	Queries  uint64 `json:"queries" doc:"DNS questions"`
 	Denied   uint64 `json:"denied" doc:"attempts that the policy refused"`
 	Dropped  uint64 `json:"dropped" doc:"frames that were not the guest's to send, and what was beyond its caps"`

@@ -20,7 +20,7 @@ type RunStats struct {
 }
 
 // NetStats is what a guest's network has carried since its start: payload of TCP and
-// UDP, in bytes.
+// UDP, in bytes, that of exposed ports with it.
 type NetStats struct {
 	Sent     uint64 `json:"sent"`     // from the guest
 	Received uint64 `json:"received"` // to the guest

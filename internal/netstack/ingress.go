@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -131,10 +132,10 @@ func (n *network) carry(guest *gonet.TCPConn, host net.Conn, size int) {
 	defer guest.Close()
 	var both sync.WaitGroup
 	both.Go(func() {
-		io.CopyBuffer(struct{ io.Writer }{guest}, struct{ io.Reader }{host}, make([]byte, size))
+		io.CopyBuffer(counted{guest, &n.cfg.Counters.Asked}, struct{ io.Reader }{host}, make([]byte, size))
 		guest.CloseWrite()
 	})
-	if _, err := io.CopyBuffer(struct{ io.Writer }{host}, struct{ io.Reader }{guest}, make([]byte, size)); err != nil {
+	if _, err := io.CopyBuffer(counted{host, &n.cfg.Counters.Served}, struct{ io.Reader }{guest}, make([]byte, size)); err != nil {
 		guest.SetReadDeadline(time.Now().Add(linger))
 		io.Copy(io.Discard, guest)
 	}
@@ -142,6 +143,18 @@ func (n *network) carry(guest *gonet.TCPConn, host net.Conn, size int) {
 		half.CloseWrite()
 	}
 	both.Wait()
+}
+
+// counted is a writer that counts what it takes.
+type counted struct {
+	io.Writer
+	count *atomic.Uint64
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.count.Add(uint64(n))
+	return n, err
 }
 
 // linger is how long a stream whose host side has gone is still read, so that the

@@ -65,6 +65,9 @@ func TestIngress(t *testing.T) {
 		c.Write(make([]byte, 1<<20))
 		c.(*net.TCPConn).CloseWrite()
 		got, err := io.ReadAll(c)
+		if in, out := m.counters.Asked.Swap(0), m.counters.Served.Swap(0); in != 1<<20 || out != uint64(len(got)-len("welcome\n")) {
+			t.Errorf("%d bytes came in and %d went out", in, out)
+		}
 		if text := string(got); err != nil || !strings.HasPrefix(text, "welcome\n127.0.0.1:6") || !strings.HasSuffix(text, "\ngot 1048576") {
 			t.Errorf("%q, %v", got, err)
 		}

@@ -74,6 +74,8 @@ type Config struct {
 type Counters struct {
 	Sent     atomic.Uint64 // bytes from the guest
 	Received atomic.Uint64 // bytes to the guest
+	Served   atomic.Uint64 // bytes from the guest over streams of the host's (Arrival)
+	Asked    atomic.Uint64 // bytes to the guest over these
 	Queries  atomic.Uint64 // DNS questions
 	Dropped  atomic.Uint64 // frames that were not the guest's to send, and connections beyond the caps
 }

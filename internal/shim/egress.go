@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aegis/internal/confine"
@@ -24,6 +25,8 @@ type network struct {
 	ipv6  bool
 	host  resolve.Host
 	ports []uint16 // of the guest that streams may come to, over the network
+
+	served, asked atomic.Uint64 // bytes of payload from the guest and to it, over streams on the link
 
 	mu      sync.Mutex
 	server  *broker.Server // once the helper runs
@@ -111,7 +114,8 @@ func (r *run) denied(network string, why *egress.Denied) {
 	}
 }
 
-// counted takes the helper's counters; what they have grown by is activity.
+// counted takes the helper's counters; what they have grown by is activity. A stream that
+// the host asked for is the router's to judge.
 func (r *run) counted(now broker.Counts) {
 	n := r.network
 	n.mu.Lock()
@@ -130,5 +134,6 @@ func (n *network) stats() *instance.NetStats {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return &instance.NetStats{Sent: n.counts.Sent, Received: n.counts.Received, Queries: n.counts.Queries, Dropped: n.counts.Dropped, Denied: n.denied}
+	return &instance.NetStats{Sent: n.counts.Sent + n.counts.Served + n.served.Load(), Received: n.counts.Received + n.counts.Asked + n.asked.Load(),
+		Queries: n.counts.Queries, Dropped: n.counts.Dropped, Denied: n.denied}
 }

@@ -39,6 +39,31 @@ func (n *network) carrier(port uint16, now time.Time) *broker.Server {
 	return n.server
 }
 
+// metered counts what a stream on the link carries.
+func (n *network) metered(stream halfCloser) halfCloser {
+	if n == nil {
+		return stream
+	}
+	return metered{stream, n}
+}
+
+type metered struct {
+	halfCloser
+	n *network
+}
+
+func (m metered) Read(p []byte) (int, error) {
+	n, err := m.halfCloser.Read(p)
+	m.n.served.Add(uint64(n))
+	return n, err
+}
+
+func (m metered) Write(p []byte) (int, error) {
+	n, err := m.halfCloser.Write(p)
+	m.n.asked.Add(uint64(n))
+	return n, err
+}
+
 // rest leaves a guest alone for a while.
 func (n *network) rest(now time.Time) {
 	n.mu.Lock()

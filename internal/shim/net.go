@@ -99,7 +99,7 @@ func countOut(ctx context.Context, client *broker.Client, c *netstack.Counters) 
 			return
 		case <-ticker.C:
 		}
-		now := broker.Counts{Sent: c.Sent.Load(), Received: c.Received.Load(), Queries: c.Queries.Load(), Dropped: c.Dropped.Load()}
+		now := broker.Counts{Sent: c.Sent.Load(), Received: c.Received.Load(), Served: c.Served.Load(), Asked: c.Asked.Load(), Queries: c.Queries.Load(), Dropped: c.Dropped.Load()}
 		if now != last && client.Count(now) != nil {
 			return
 		}

@@ -142,7 +142,7 @@ func (r *run) serveDial(ctx context.Context, conn *net.UnixConn, dial wire.Dial)
 	if err := answer(conn, reply{}); err != nil {
 		return nil
 	}
-	join(conn, stream)
+	join(conn, r.network.metered(stream))
 	return nil
 }
 

@@ -67,6 +67,13 @@ func TestTCP(t *testing.T) {
 			}
 		}
 	}
+	h.eventually(time.Minute, "what the ports carried is counted", func() error {
+		n, want := h.info("echo").NetUsed, uint64(len(from)*(len(data)+len("abc")))
+		if n == nil || n.Sent < want || n.Received < want {
+			return fmt.Errorf("%+v, want %d bytes both ways", n, want)
+		}
+		return nil
+	})
 	addr := strings.TrimPrefix(h.info("echo").Ports[0].URL, "tcp://")
 	if h.info("echo").Backend == "qemu" { // others have no network device
 		h.eventually(time.Minute, "it is reached over the network", func() error { // not while nobody listened

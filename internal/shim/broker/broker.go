@@ -69,6 +69,8 @@ type join struct {
 type Counts struct {
 	Sent     uint64 `json:"sent"`     // bytes of payload from the guest
 	Received uint64 `json:"received"` // bytes of payload to it
+	Served   uint64 `json:"served"`   // bytes of payload from it over streams that the host asked for (join)
+	Asked    uint64 `json:"asked"`    // bytes of payload to it over these
 	Queries  uint64 `json:"queries"`  // DNS questions
 	Dropped  uint64 `json:"dropped"`  // frames that were not its to send, and what was beyond the caps
 }
