@@ -105,6 +105,9 @@ func (a *app) badFlag(cmd *cobra.Command, err error) error {
 	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
 		return a.noSuchCommand(cmd, append(args, "--help"))
 	}
+	if text := err.Error(); verbOf(cmd) == "run" && (strings.HasPrefix(text, "unknown shorthand flag: 'd' in -d") || text == "unknown flag: --detach") {
+		a.meant = "aegis instance start --help" // which is what docker's run does then
+	}
 	return a.usage(cmd, "%w", err)
 }
 
