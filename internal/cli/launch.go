@@ -25,6 +25,8 @@ const (
 	// readyTimeout bounds a daemon's start. It adopts running VMs before it is
 	// ready, which takes milliseconds each.
 	readyTimeout = 60 * time.Second
+	// endTimeout is how long one that is not going to be ready is waited for.
+	endTimeout = 5 * time.Second
 	// lockTimeout is how long another daemon that starts or ends is waited for.
 	lockTimeout = 10 * time.Second
 	// pollEvery is the pause between two looks at such a daemon.
@@ -89,9 +91,16 @@ func (a *app) spawn(program string, home paths.Home) error {
 	if err != nil {
 		return fault.New(fault.Unreachable, "", startDaemon, "%w", err)
 	}
-	go cmd.Wait() // reap it if it ends before this command does
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
 	r.SetReadDeadline(time.Now().Add(readyTimeout))
-	return readReady(r)
+	if err = readReady(r); err != nil {
+		select { // one that says why not ends, and is not left behind
+		case <-ended:
+		case <-time.After(endTimeout):
+		}
+	}
+	return err
 }
 
 // readReady reads what aegisd says on its ready descriptor: "ok", or a Problem.
