@@ -44,7 +44,7 @@ const DefaultImage = "default"
 // SetupFor says for which instances a set-up is.
 type SetupFor struct {
 	Platform string // "" is the host's
-	Image    string // that they are made from, which PullImage or ImportImage brings; "" is the configured one, which Setup makes or brings, as it makes DefaultImage
+	Image    string // that they are made from, which PullImage or ImportImage brings; Setup makes DefaultImage, and for "" brings the configured one too
 }
 
 // Setup makes what a first start of an instance needs and is missing. progress is called

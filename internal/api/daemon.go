@@ -28,7 +28,7 @@ func (s *server) daemon() {
 // setUpFor says for which instances.
 type setUpFor struct {
 	Platform string `query:"platform" maxLength:"60" doc:"of the instances to come, like linux/amd64; empty: this machine's"`
-	Image    string `query:"image" maxLength:"512" doc:"of the instances to come, which is made here if it is the default one; empty: the configured one, which is made or pulled"`
+	Image    string `query:"image" maxLength:"512" doc:"of the instances to come, which is made here if it is the default one; empty: that one and the configured one"`
 }
 
 // setup streams the steps.

@@ -205,12 +205,6 @@ func (a *assets) Disk(ctx context.Context, path string, size int64) error {
 	return image.Clone(blank, path)
 }
 
-// ready reports whether a start would find all that set-up makes.
-func (a *assets) ready() error {
-	_, err := a.Files(context.Background(), engine.Backend{Arch: runtime.GOARCH}, a.config.Image)
-	return err
-}
-
 // report is told what set-up is doing. done and total are bytes; total may be 0.
 type report func(step, message string, done, total int64)
 
@@ -240,23 +234,26 @@ func (a *assets) setup(ctx context.Context, instances client.SetupFor, tell repo
 	return nil
 }
 
-// image makes or brings the one of instances that name none, and makes Aegis's own where it
-// is named; any other one that is named is its user's to bring.
+// image makes Aegis's own for instances that name it or none, and brings the configured one
+// for these; any other one is its user's to bring.
 func (a *assets) image(ctx context.Context, instances client.SetupFor, tell report) error {
-	switch name := cmp.Or(instances.Image, a.config.Image, image.DefaultName); {
-	case name == image.DefaultName:
-		img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), instances.Platform, tell)
-		if err != nil {
-			return err
-		}
-		tell(imageStep, "the default image, "+config.HumanSize(img.Size), img.Size, img.Size)
-	case instances.Image == "":
-		_, err := a.pull(ctx, client.PullImage{Platform: instances.Platform}, func(msg string, done, total int64) { tell(imageStep, name+", "+msg, done, total) })
-		if err != nil {
-			return err
-		}
-		tell(imageStep, name, 0, 0)
+	if instances.Image != "" && instances.Image != image.DefaultName {
+		return nil
 	}
+	img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), instances.Platform, tell)
+	if err != nil {
+		return err
+	}
+	tell(imageStep, "the default image, "+config.HumanSize(img.Size), img.Size, img.Size)
+	name := a.config.Image
+	if instances.Image != "" || name == "" || name == image.DefaultName {
+		return nil
+	}
+	pull := client.PullImage{Platform: instances.Platform}
+	if _, err := a.pull(ctx, pull, func(msg string, done, total int64) { tell(imageStep, name+", "+msg, done, total) }); err != nil {
+		return err
+	}
+	tell(imageStep, name, 0, 0)
 	return nil
 }
 
@@ -270,25 +267,20 @@ func (a *assets) usable(platform string) error {
 	return err
 }
 
-// foreign are the platforms beside the host's that have all that set-up makes.
-func (a *assets) foreign(ctx context.Context) (out []string) {
+// platforms are those of which instances could be started that name no image, and those of
+// which any could whose image is there. err is why the host's is not among the first.
+func (a *assets) platforms(ctx context.Context) (ready, kernels []string, err error) {
 	for _, platform := range instance.Platforms {
-		if platform == instance.Host {
-			continue
+		backend := engine.Backend{Arch: instance.Arch(platform)}
+		_, lacks := a.Files(ctx, backend, a.config.Image)
+		if lacks == nil {
+			ready = append(ready, platform)
+		} else if platform == instance.Host {
+			err = lacks
 		}
-		if _, err := a.Files(ctx, engine.Backend{Arch: instance.Arch(platform)}, a.config.Image); err == nil {
-			out = append(out, platform)
+		if lacks == nil || a.bootFiles(ctx, backend, &engine.Files{}) == nil {
+			kernels = append(kernels, platform)
 		}
 	}
-	return out
-}
-
-// kernels are the platforms of which instances of any image that is there could be started.
-func (a *assets) kernels(ctx context.Context) (out []string) {
-	for _, platform := range instance.Platforms {
-		if a.bootFiles(ctx, engine.Backend{Arch: instance.Arch(platform)}, &engine.Files{}) == nil {
-			out = append(out, platform)
-		}
-	}
-	return out
+	return ready, kernels, err
 }

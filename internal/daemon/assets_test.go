@@ -36,14 +36,13 @@ func TestChoiceIsKeptOnceItIsGood(t *testing.T) {
 	}
 }
 
-// TestImageOfASetup holds that a set-up makes Aegis's own image only for who uses it, and brings the
-// configured one only for who names none.
+// TestImageOfASetup holds that a set-up makes no image for who names another than Aegis's own.
 func TestImageOfASetup(t *testing.T) {
-	t.Setenv("PATH", "") // nothing can be made, and nothing answers at that port
+	t.Setenv("PATH", "") // nothing can be made
 	dir := t.TempDir()
 	for _, c := range []struct{ configured, named, fails string }{
 		{"", "", "mmdebstrap"}, {"", "default", "mmdebstrap"}, {"", "web:1", ""},
-		{"127.0.0.1:1/web", "", "127.0.0.1:1"}, {"127.0.0.1:1/web", "default", "mmdebstrap"}, {"127.0.0.1:1/web", "web:1", ""},
+		{"127.0.0.1:1/web", "", "mmdebstrap"}, {"127.0.0.1:1/web", "default", "mmdebstrap"}, {"127.0.0.1:1/web", "web:1", ""},
 	} {
 		a := newAssets(paths.Home{Dir: dir, Cache: dir}, config.Config{Image: c.configured}, newLog(t.Output()))
 		err := a.image(t.Context(), client.SetupFor{Image: c.named}, func(string, string, int64, int64) {})

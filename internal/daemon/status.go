@@ -58,13 +58,11 @@ func (d *daemon) Status(ctx context.Context) (client.Status, error) {
 	limits := d.launcher.tree()
 	s.Limits = append([]string{}, limits.Controllers...)
 	s.LimitsLack, s.LimitsFix = limits.Cause, limits.Fix
-	if err := d.assets.ready(); err != nil {
+	ready, kernels, err := d.assets.platforms(ctx)
+	if s.Ready = err == nil; err != nil {
 		s.Warnings = append(s.Warnings, fault.As(err).Error())
-	} else {
-		s.Ready, s.Platforms = true, []string{instance.Host}
 	}
-	s.Platforms = append(s.Platforms, d.assets.foreign(ctx)...)
-	s.Kernels = append(s.Kernels, d.assets.kernels(ctx)...)
+	s.Platforms, s.Kernels = append(s.Platforms, ready...), append(s.Kernels, kernels...)
 	if dir, moved := d.home.SocketsMoved(); moved {
 		s.Warnings = append(s.Warnings, "the path of the home is too long for sockets: they are in "+dir)
 	}
