@@ -44,24 +44,18 @@ const DefaultImage = "default"
 // SetupFor says for which instances a set-up is.
 type SetupFor struct {
 	Platform string // "" is the host's
-	Image    string // that they are made from, which PullImage or ImportImage brings; Setup makes DefaultImage, and for "" brings the configured one too
+	Image    string // that they are made from; Setup makes DefaultImage, and for "" brings the configured one too
 }
+
+// BringsImage reports whether their image is left to PullImage and ImportImage.
+func (s SetupFor) BringsImage() bool { return s.Image != "" && s.Image != DefaultImage }
 
 // Setup makes what a first start of an instance needs and is missing. progress is called
 // for each step, from one goroutine, before Setup returns.
 func (c *Client) Setup(ctx context.Context, instances SetupFor, progress func(Progress)) error {
 	const what = "set up"
-	query := url.Values{}
-	for key, value := range map[string]string{"platform": instances.Platform, "image": instances.Image} {
-		if value != "" {
-			query.Set(key, value)
-		}
-	}
-	path := "/setup"
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	resp, err := c.request(ctx, what, http.MethodPost, path, nil, nil)
+	query := url.Values{"platform": {instances.Platform}, "image": {instances.Image}}
+	resp, err := c.request(ctx, what, http.MethodPost, "/setup?"+query.Encode(), nil, nil)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ type Daemon interface {
 	// Config never changes while the daemon runs.
 	Config() []client.Setting
 	Status(ctx context.Context) (client.Status, error)
-	// Setup makes what instances of a platform need ("" is the host's). It calls progress
+	// Setup makes what such instances need. It calls progress
 	// from one goroutine at a time, before it returns.
 	Setup(ctx context.Context, instances client.SetupFor, progress func(client.Progress)) error
 	// DiskUse measures every file of the home and its cache.

@@ -40,7 +40,7 @@ func (a *app) ready(ctx context.Context, c *client.Client, instances client.Setu
 		return err
 	}
 	platform, there, lack := cmp.Or(instances.Platform, instance.Host), s.Platforms, "kernel or default image is missing"
-	if instances.Image != "" && instances.Image != client.DefaultImage {
+	if instances.BringsImage() {
 		there, lack = s.Kernels, "the kernel is missing"
 	}
 	if slices.Contains(there, platform) {

@@ -237,7 +237,7 @@ func (a *assets) setup(ctx context.Context, instances client.SetupFor, tell repo
 // image makes Aegis's own for instances that name it or none, and brings the configured one
 // for these; any other one is its user's to bring.
 func (a *assets) image(ctx context.Context, instances client.SetupFor, tell report) error {
-	if instances.Image != "" && instances.Image != image.DefaultName {
+	if instances.BringsImage() {
 		return nil
 	}
 	img, err := image.Ensure(ctx, a.home.Images(), a.home.Stage(), instances.Platform, tell)

@@ -131,16 +131,18 @@ func remarkOn(v all.Verdict, kvm bool) remark {
 	case firecracker:
 		return filters()
 	case qemu:
-		return age(kvm)
+		if !kvm { // with which it translates nothing
+			return age()
+		}
 	}
 	return remark{}
 }
 
-// age looks whether a newer QEMU would be quicker: not with KVM, where it translates nothing.
-func age(kvm bool) remark {
+// age looks whether a newer QEMU would be quicker.
+func age() remark {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
-	if old, err := all.Retranslates(ctx, qemu, runtime.GOARCH); kvm || !old || err != nil {
+	if old, err := all.Retranslates(ctx, runtime.GOARCH); !old || err != nil {
 		return remark{}
 	}
 	r := remark{status: ok, text: "from QEMU 9 on a program starts in a third of the time without KVM"}
@@ -182,7 +184,7 @@ func mend(v all.Verdict, wanted string, kvm bool) string {
 
 // filters says what is wrong with Firecracker's own filters of system calls.
 func filters() remark {
-	switch unfiltered, err := all.Unfiltered(firecracker); {
+	switch unfiltered, err := all.Unfiltered(); {
 	case err != nil:
 		return remark{warn, "whether it filters its system calls is not known: " + err.Error(), installFirecracker}
 	case unfiltered:

@@ -20,10 +20,12 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"aegis/client"
 )
 
 // DefaultName is the name of the image that an empty reference means.
-const DefaultName = "default"
+const DefaultName = client.DefaultImage
 
 // Image is one root file system, ready to be a VM's read-only disk.
 type Image struct {

@@ -74,6 +74,7 @@ const (
 // wrongUsage never reaches the daemon.
 var wrongUsage = []refusal{
 	{"unknown command", 2, `read the command line: there is no command "bogus"`, "aegis --help", words("bogus")},
+	{"a command of docker", 2, `read the command line: there is no command "images"`, "aegis image list", words("images")},
 	{"unknown flag", 2, `read the arguments of instance start: unknown flag: --bogus`, startHint, words("instance start --bogus")},
 	{"a flag of docker", 2, `read the arguments of run: unknown shorthand flag: 'v' in -v`, runHint, words("run -v /tmp:/x -- true")},
 	{"an image as argument", 2, `read the arguments of run: unexpected argument "alpine": a command goes behind --`, runHint, words("run -it alpine sh")},

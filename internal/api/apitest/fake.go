@@ -173,7 +173,7 @@ func (d *daemon) Setup(_ context.Context, instances client.SetupFor, progress fu
 	for _, p := range f.Steps {
 		progress(p)
 	}
-	if instances.Image == "" || instances.Image == client.DefaultImage {
+	if !instances.BringsImage() {
 		f.Unready = f.SetupErr != nil
 	}
 	f.Kernel = f.SetupErr == nil

@@ -111,7 +111,7 @@ func TestRoots(t *testing.T) {
 	if blocks := debugfs(t, out, `du -k "$1"`); strings.HasPrefix(blocks, "1") && info.Size() > 1<<20 && len(strings.Fields(blocks)[0]) > 3 {
 		t.Errorf("zeros take room: %s of %d", blocks, info.Size())
 	}
-	for name, pack := range map[string]func([]byte) []byte{"gzip": gzipped, "zstd": zstandard, "xz": xzipped} {
+	for name, pack := range packers {
 		if b, _, err := imported(t, pack(low)); err != nil || a.Digest != b.Digest {
 			t.Errorf("%s and, by %s, %s: %v", a.Digest, name, b.Digest, err)
 		}
@@ -250,7 +250,7 @@ func TestSparse(t *testing.T) {
 
 // TestBomb holds that unpacking ends.
 func TestBomb(t *testing.T) {
-	for name, pack := range map[string]func([]byte) []byte{"gzip": gzipped, "zstd": zstandard, "xz": xzipped, "none": func(b []byte) []byte { return b }} {
+	for name, pack := range packers {
 		data := pack(make([]byte, 1<<20))
 		for limit, fine := range map[int64]bool{1 << 20: true, 1<<20 - 1: false, 0: false} {
 			in, _, err := unpack(bytes.NewReader(data), limit)

@@ -88,6 +88,9 @@ func xzipped(data []byte) []byte {
 	return out.Bytes()
 }
 
+// packers are the compressions that tests can write, and none.
+var packers = map[string]func([]byte) []byte{"gzip": gzipped, "zstd": zstandard, "xz": xzipped, "none": func(b []byte) []byte { return b }}
+
 // members writes an archive of whole files, in the order of their names.
 func members(t testing.TB, files map[string][]byte) []byte {
 	var entries []entry

@@ -111,21 +111,13 @@ func build(ctx context.Context, b vmm.Backend) string {
 	return version[:max(0, strings.LastIndexByte(version, '-'))]
 }
 
-// Unfiltered says whether the monitor of a backend should have filters of system calls
-// of its own and seems to have none.
-func Unfiltered(backend string) (bool, error) {
-	if backend != "firecracker" {
-		return false, nil
-	}
-	return firecracker.Unfiltered()
-}
+// Unfiltered says whether Firecracker, which should have filters of system calls of its
+// own, seems to have none.
+func Unfiltered() (bool, error) { return firecracker.Unfiltered() }
 
-// Retranslates says whether the monitor of a backend would be quicker in a newer version,
-// where guests are emulated.
-func Retranslates(ctx context.Context, backend, arch string) (bool, error) {
-	if backend != "qemu" {
-		return false, nil
-	}
+// Retranslates says whether QEMU would be quicker in a newer version, where guests are
+// emulated.
+func Retranslates(ctx context.Context, arch string) (bool, error) {
 	return qemu.Retranslates(ctx, arch)
 }
 
